@@ -1,1 +1,51 @@
-//! Stub.
+//! What the members of a guild say, and what it adds up to.
+//!
+//! Members speak in [`Entry`]s, each signed and chained to its author's previous one. The valid
+//! entries form a [`Document`]: a set that any two nodes merge in any order. [`fold`] turns a
+//! document and the deeply buried facts of the chain into the replicated [`State`], the same on every
+//! node that has the same entries.
+//!
+//! This crate reads no clock, draws no randomness, opens nothing and never lets Automerge parse bytes
+//! that a peer made: the record view (feature `automerge`) is built from the state, for export only.
+//!
+//! The rules are those of `docs/PROTOCOL.md`; section numbers in comments (§) refer to it.
+
+pub mod amount;
+pub mod certificate;
+pub mod chain;
+pub mod charter;
+pub mod document;
+pub mod entry;
+pub mod fold;
+pub mod governance;
+pub mod hash;
+pub mod id;
+pub mod limits;
+pub mod mining;
+pub mod signed;
+pub mod state;
+pub mod sync;
+pub mod text;
+pub mod treasury;
+pub mod verdict;
+#[cfg(feature = "automerge")]
+pub mod view;
+
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+
+pub use amount::Weight;
+pub use certificate::{Certificate, Certified};
+pub use charter::{Charter, Founder};
+pub use document::{Document, Insert};
+pub use entry::{Entry, Payload};
+pub use fold::{ChainFacts, Folded, fold};
+pub use governance::{Ballot, Choice, Effect, Passing, Proposal};
+pub use hash::Digest;
+pub use id::{EntryId, GuildId, MemberId, ProposalId};
+pub use signed::Signed;
+pub use state::State;
+pub use verdict::{Ignored, Verdict};
+
+/// A position in the best chain: the only clock validity knows (§2).
+pub type Height = u32;

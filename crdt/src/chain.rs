@@ -1,0 +1,206 @@
+//! One author's entries: a chain, its quota, and what a fork leaves of it (§4, §5).
+
+use crate::entry::Entry;
+use crate::id::EntryId;
+use crate::limits::{QUOTA_BLOCKS, QUOTA_BYTES, QUOTA_ENTRIES};
+use crate::signed::Signed;
+
+/// The entries of one author that are in the document.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    entries: Vec<Signed>,
+    fork: Option<Fork>,
+    quota: Quota,
+}
+
+/// Proof that an author signed two entries with one sequence number: the two of smallest id. Everything
+/// below stands, nothing from here on does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fork {
+    /// The entry of smallest id.
+    pub low: Signed,
+    /// The entry of second smallest id.
+    pub high: Signed,
+}
+
+/// What one quota bucket of claimed blocks holds so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Quota {
+    bucket: u32,
+    entries: u32,
+    bytes: usize,
+}
+
+/// What became of an entry offered to its author's chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is the next of the chain.
+    Next,
+    /// Already there.
+    Known,
+    /// An earlier entry is missing, or its predecessor is not the one we have.
+    Waits,
+    /// It proves a fork; the chain was cut there.
+    Forks,
+    /// It comes after a known fork.
+    Suspended,
+    /// It breaks a rule of the chain, decided from the chain alone.
+    Invalid(Broken),
+}
+
+/// The rule of the chain an entry breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// The first entry names a predecessor, or a later one names none.
+    #[error("entry {0} of its author names its predecessor wrongly")]
+    Predecessor(u32),
+    /// Claims a lower height than the entry before.
+    #[error("claims height {claimed}, below its predecessor's {before}")]
+    HeightFell {
+        /// What it claims.
+        claimed: u32,
+        /// What the entry before claimed.
+        before: u32,
+    },
+    /// More than an author may say in [`QUOTA_BLOCKS`] blocks.
+    #[error(
+        "its author said more than {QUOTA_ENTRIES} entries or {QUOTA_BYTES} bytes in {QUOTA_BLOCKS} blocks"
+    )]
+    Quota,
+}
+
+impl Quota {
+    fn after(self, entry: &Entry, len: usize) -> Option<Self> {
+        let bucket = entry.height / QUOTA_BLOCKS;
+        let base = if bucket == self.bucket { self } else { Self { bucket, ..Self::default() } };
+        let next = Self { bucket, entries: base.entries + 1, bytes: base.bytes + len };
+        (next.entries <= QUOTA_ENTRIES && next.bytes <= QUOTA_BYTES).then_some(next)
+    }
+}
+
+impl Chain {
+    /// The entries that stand, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Signed] {
+        &self.entries
+    }
+
+    /// Proof of a fork, if there is one.
+    #[must_use]
+    pub const fn fork(&self) -> Option<&Fork> {
+        self.fork.as_ref()
+    }
+
+    /// The last entry that stands.
+    #[must_use]
+    pub fn head(&self) -> Option<&Signed> {
+        self.entries.last()
+    }
+
+    /// The sequence number the next entry will have.
+    #[must_use]
+    pub fn next_seq(&self) -> u32 {
+        u32::try_from(self.entries.len()).expect("quotas keep chains far below 2^32 entries")
+    }
+
+    /// Everything in the document of this author: what stands, then the evidence of a fork.
+    pub fn all(&self) -> impl Iterator<Item = &Signed> {
+        self.entries.iter().chain(self.fork.iter().flat_map(|fork| [&fork.low, &fork.high]))
+    }
+
+    /// Offer an entry of this author. Any order and repetition leads to the same chain.
+    pub fn offer(&mut self, signed: &Signed) -> Place {
+        let seq = signed.entry().seq;
+        if seq > self.next_seq() {
+            return if self.fork.is_some() { Place::Suspended } else { Place::Waits };
+        }
+        match self.check_link(signed) {
+            Ok(true) => {}
+            Ok(false) => return Place::Waits,
+            Err(broken) => return Place::Invalid(broken),
+        }
+        match self.entries.get(index(seq)) {
+            Some(known) if known.id() == signed.id() => Place::Known,
+            Some(_) => self.cut(signed.clone(), seq),
+            None if self.fork.is_some() => self.join_fork(signed.clone()),
+            None => self.append(signed.clone()),
+        }
+    }
+
+    /// Whether `signed` continues the entry before its place. `Ok(false)`: it continues another one.
+    fn check_link(&self, signed: &Signed) -> Result<bool, Broken> {
+        let entry = signed.entry();
+        let before = entry.seq.checked_sub(1).and_then(|seq| self.entries.get(index(seq)));
+        match (before, entry.prev) {
+            (None, None) => Ok(true),
+            (Some(before), Some(prev)) if before.id() != prev => Ok(false),
+            (Some(before), Some(_)) if before.entry().height > entry.height => {
+                Err(Broken::HeightFell { claimed: entry.height, before: before.entry().height })
+            }
+            (Some(_), Some(_)) => Ok(true),
+            _ => Err(Broken::Predecessor(entry.seq)),
+        }
+    }
+
+    fn append(&mut self, signed: Signed) -> Place {
+        match self.quota.after(signed.entry(), signed.bytes().len()) {
+            Some(quota) => {
+                self.quota = quota;
+                self.entries.push(signed);
+                Place::Next
+            }
+            None => Place::Invalid(Broken::Quota),
+        }
+    }
+
+    /// A second entry at a place that is taken: what was there and the newcomer are the fork.
+    fn cut(&mut self, signed: Signed, seq: u32) -> Place {
+        let bytes = signed.bytes().len();
+        if self.quota_before(seq).after(signed.entry(), bytes).is_none() {
+            return Place::Invalid(Broken::Quota); // an invalid entry is no fork evidence
+        }
+        let mut tail = self.entries.split_off(index(seq));
+        self.quota = self.quota_before(seq);
+        let (low, high) = in_order(tail.swap_remove(0), signed);
+        self.fork = Some(Fork { low, high });
+        Place::Forks
+    }
+
+    /// A further entry at the forked place: the two of smallest id are kept.
+    fn join_fork(&mut self, signed: Signed) -> Place {
+        let Some(fork) = self.fork.as_mut() else { return Place::Known };
+        if signed.id() == fork.low.id() || signed.id() == fork.high.id() {
+            return Place::Known;
+        }
+        if self.quota.after(signed.entry(), signed.bytes().len()).is_none() {
+            return Place::Invalid(Broken::Quota);
+        }
+        if signed.id() > fork.high.id() {
+            return Place::Suspended;
+        }
+        let (low, high) = in_order(fork.low.clone(), signed);
+        *fork = Fork { low, high };
+        Place::Forks
+    }
+
+    fn quota_before(&self, seq: u32) -> Quota {
+        let before = self.entries.iter().take(index(seq));
+        before.fold(Quota::default(), |quota, signed| {
+            quota.after(signed.entry(), signed.bytes().len()).expect("entries that stand are within quota")
+        })
+    }
+
+    /// The id of the entry at `seq`, if it stands.
+    #[must_use]
+    pub fn id_at(&self, seq: u32) -> Option<EntryId> {
+        self.entries.get(index(seq)).map(Signed::id)
+    }
+}
+
+fn index(seq: u32) -> usize {
+    usize::try_from(seq).expect("usize has 32 bits or more")
+}
+
+fn in_order(a: Signed, b: Signed) -> (Signed, Signed) {
+    if a.id() < b.id() { (a, b) } else { (b, a) }
+}

@@ -1,0 +1,159 @@
+//! The one thing members sign: an entry in their own chain (§4).
+
+use crate::Height;
+use crate::certificate::{Certificate, Signature};
+use crate::governance::{Ballot, Proposal};
+use crate::hash::Digest;
+use crate::id::{EntryId, GuildId, MemberId, ProposalId};
+use crate::limits::ADDRESSES_MAX;
+use crate::text::{Line, Note};
+use crate::treasury::GroupKey;
+use bitcoin::BlockHash;
+use serde::{Deserialize, Serialize};
+
+/// The version this code writes and reads.
+pub const ENTRY_VERSION: u8 = 1;
+
+/// One statement of one member, before its signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Format of this record.
+    pub version: u8,
+    /// The guild it is said in.
+    pub guild: GuildId,
+    /// Who says it.
+    pub author: MemberId,
+    /// Its place in the author's chain, from 0.
+    pub seq: u32,
+    /// The author's entry before it; none for the first.
+    pub prev: Option<EntryId>,
+    /// The author's chain tip, never below that of the entry before.
+    pub height: Height,
+    /// The block at that height. Evidence only: no rule reads it.
+    pub block_hash: BlockHash,
+    /// What is said.
+    pub payload: Payload,
+}
+
+/// The closed list of things that can be said. New kinds are added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// A founder read the charter and signs it: the guild exists once all have.
+    Accept,
+    /// Where the author's node can be reached: libp2p multiaddresses.
+    Reachable(Addresses),
+    /// Lets one outsider's node connect and read.
+    Invite(Invite),
+    /// The author's hash over all round-1 messages of a key generation, so that nobody was told
+    /// something else than the others.
+    DkgEcho {
+        /// The epoch the key is for.
+        epoch: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Hash over all round-1 messages in seat order.
+        round1: Digest,
+    },
+    /// The author stored its share, read it back and verified it.
+    KeyReady(KeyReady),
+    /// A signature that shows the new key works.
+    KeyTest {
+        /// The epoch of the key.
+        epoch: u32,
+        /// BIP340, by the group key.
+        signature: Signature,
+    },
+    /// Something to decide.
+    Propose(Proposal),
+    /// A vote.
+    Ballot(Ballot),
+    /// The author takes back a proposal of its own.
+    Withdraw {
+        /// Which.
+        proposal: ProposalId,
+    },
+    /// A word on a proposal.
+    Comment {
+        /// On which.
+        proposal: ProposalId,
+        /// The word.
+        text: Note,
+    },
+    /// What the guild decided, and the proof.
+    Certificate(Certificate),
+}
+
+impl Payload {
+    /// The kind of statement, in one word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reachable(_) => "reachable",
+            Self::Invite(_) => "invite",
+            Self::DkgEcho { .. } => "dkg-echo",
+            Self::KeyReady(_) => "key-ready",
+            Self::KeyTest { .. } => "key-test",
+            Self::Propose(_) => "propose",
+            Self::Ballot(_) => "ballot",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Comment { .. } => "comment",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+}
+
+/// See [`Payload::Invite`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// The outsider's node key.
+    pub guest: MemberId,
+    /// What to call the guest.
+    pub name: Line,
+    /// The invitation ends above this height.
+    pub expiry: Height,
+}
+
+/// See [`Payload::KeyReady`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyReady {
+    /// The epoch the key is for.
+    pub epoch: u32,
+    /// Which attempt made it.
+    pub attempt: u32,
+    /// The key.
+    pub group_key: GroupKey,
+    /// The hash of the whole key generation, the same for all.
+    pub transcript: Digest,
+}
+
+/// A bounded list of multiaddresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+pub struct Addresses(Vec<Line>);
+
+/// More addresses than an entry may carry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0} addresses are more than {ADDRESSES_MAX}")]
+pub struct TooManyAddresses(usize);
+
+impl TryFrom<Vec<Line>> for Addresses {
+    type Error = TooManyAddresses;
+    fn try_from(addresses: Vec<Line>) -> Result<Self, Self::Error> {
+        let count = addresses.len();
+        if count > ADDRESSES_MAX { Err(TooManyAddresses(count)) } else { Ok(Self(addresses)) }
+    }
+}
+
+impl From<Addresses> for Vec<Line> {
+    fn from(addresses: Addresses) -> Self {
+        addresses.0
+    }
+}
+
+impl Addresses {
+    /// The addresses as text.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Line::as_str)
+    }
+}

@@ -1,0 +1,32 @@
+//! Every bound of the document, by name (§2, §4).
+
+use crate::Height;
+
+/// Bytes of one signed entry at most.
+pub const ENTRY_MAX: usize = 32 * 1024;
+/// K: how deep a fact of the chain must be buried before the fold uses it. A block is 1 deep.
+pub const DEPTH: Height = 6;
+/// W: how long after its close a decision may still be certified or, once executable, paid.
+pub const WINDOW: Height = 1_008;
+/// An entry claiming a height this far above our tip is held, not yet valid.
+pub const AHEAD: Height = 2;
+/// Claimed blocks in one quota bucket.
+pub const QUOTA_BLOCKS: Height = 144;
+/// Entries per author and quota bucket.
+pub const QUOTA_ENTRIES: u32 = 256;
+/// Bytes per author and quota bucket.
+pub const QUOTA_BYTES: usize = 1024 * 1024;
+/// Entries of one author that may wait for an earlier one.
+pub const HELD_PER_AUTHOR: usize = 64;
+/// Bytes of a page of entries on the wire.
+pub const PAGE_MAX: usize = 256 * 1024;
+/// Members on a roll.
+pub const MEMBERS_MAX: usize = 1_000;
+/// Co-signers of a treasury.
+pub const CO_SIGNERS_MAX: usize = 100;
+/// Outputs that one spend may pay.
+pub const OUTPUTS_MAX: usize = 200;
+/// Addresses a node may announce.
+pub const ADDRESSES_MAX: usize = 8;
+/// Satoshis below which a coin of the treasury cannot serve as anchor or heir.
+pub const LEAST_COIN_SAT: u64 = 10_000;

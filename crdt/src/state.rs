@@ -1,0 +1,202 @@
+//! The replicated state: what a document means (§5). Equal documents and equal buried chain give equal
+//! bytes, and so an equal hash, on every node.
+
+use crate::certificate::{Body, Certificate, Signature};
+use crate::charter::ClassRule;
+use crate::entry::{Addresses, Invite, KeyReady};
+use crate::governance::{Choice, Effect, Proposal};
+use crate::hash::Digest;
+use crate::id::{EntryId, GuildId, MemberId, ProposalId};
+use crate::text::{Line, Note};
+use crate::{Height, Weight};
+use bitcoin::{BlockHash, ScriptBuf, Txid};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// S_B: the state of a guild up to block B.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The guild.
+    pub guild: GuildId,
+    /// B.
+    pub height: Height,
+    /// The block at B.
+    pub block_hash: BlockHash,
+    /// The roll.
+    pub members: BTreeMap<MemberId, Member>,
+    /// Who holds shares of the current key, in seat order.
+    pub co_signers: Vec<MemberId>,
+    /// The rule for spends.
+    pub spend_rule: ClassRule,
+    /// Guests by node key.
+    pub guests: BTreeMap<MemberId, Invite>,
+    /// Echoes of key generations: (epoch, attempt) → co-signer → hash.
+    pub echoes: BTreeMap<(u32, u32), BTreeMap<MemberId, Digest>>,
+    /// Keys that co-signers stored: (epoch, attempt) → co-signer → what it has.
+    pub key_ready: BTreeMap<(u32, u32), BTreeMap<MemberId, KeyReady>>,
+    /// The key of the epoch, once all co-signers stored it.
+    pub key: Option<EpochKey>,
+    /// All proposals.
+    pub proposals: BTreeMap<ProposalId, ProposalState>,
+}
+
+/// A member on the roll.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Name in the charter.
+    pub name: Line,
+    /// Voting weight.
+    pub weight: Weight,
+    /// Where distributions go.
+    pub payout: ScriptBuf,
+    /// Whether this founder signed the charter.
+    pub accepted: bool,
+    /// Where its node says it can be reached.
+    pub addresses: Addresses,
+}
+
+/// A group key that all co-signers hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochKey {
+    /// What they agreed on.
+    pub ready: KeyReady,
+    /// The first test signature.
+    pub tested: Option<Signature>,
+    /// The second: the certificate of the founding policy.
+    pub founding: Option<Certificate>,
+}
+
+impl EpochKey {
+    /// Whether both test signatures exist: only now may an address be shown (K2).
+    #[must_use]
+    pub const fn usable(&self) -> bool {
+        self.tested.is_some() && self.founding.is_some()
+    }
+}
+
+/// Where a proposal stands, as far as everybody agrees. "Passing" and "executable" are judgements of a
+/// single node and not in here (§5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposalState {
+    /// Who proposed it.
+    pub author: MemberId,
+    /// The height it was proposed at.
+    pub height: Height,
+    /// The height voting closes at.
+    pub close: Height,
+    /// What it says.
+    pub proposal: Proposal,
+    /// The vote of each member that counts.
+    pub ballots: BTreeMap<MemberId, HeldBallot>,
+    /// Words on it, in the order of author and sequence.
+    pub comments: Vec<Comment>,
+    /// Taken back by its author.
+    pub withdrawn: bool,
+    /// The proof that it was decided.
+    pub certificate: Option<Certificate>,
+    /// How its lineage ended, ≥ K deep.
+    pub settled: Option<Settled>,
+}
+
+impl ProposalState {
+    /// The bytes its certificate signs.
+    #[must_use]
+    pub fn body(&self, guild: GuildId, id: ProposalId) -> Body {
+        Body {
+            guild,
+            epoch: 1,
+            proposal: id,
+            option: 0,
+            effect: self.proposal.effect.hash(),
+            close: self.close,
+        }
+    }
+
+    /// The spend it proposes.
+    #[must_use]
+    pub const fn spend(&self) -> &crate::governance::Spend {
+        let Effect::Spend(spend) = &self.proposal.effect;
+        spend
+    }
+}
+
+/// A vote that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBallot {
+    /// The entry that carries it.
+    pub entry: EntryId,
+    /// Which way.
+    pub choice: Choice,
+    /// Whether it can still change.
+    pub last: bool,
+    /// The height it claims.
+    pub height: Height,
+    /// Why.
+    pub reason: Note,
+}
+
+/// A word on a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Whose.
+    pub author: MemberId,
+    /// The height it claims.
+    pub height: Height,
+    /// The word.
+    pub text: Note,
+}
+
+/// How a decision's lineage ended on the chain, ≥ K deep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// In which way.
+    pub how: How,
+    /// By which transaction.
+    pub txid: Txid,
+    /// In the block at this height.
+    pub height: Height,
+}
+
+/// The ways a lineage ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// Paid: the tip was spent with the decision's marker.
+    Paid,
+    /// Closed: the tip was spent with the closing marker.
+    Closed,
+    /// Lost: the tip left by the recovery leaf.
+    Lost,
+}
+
+impl State {
+    /// Whether all founders signed the charter.
+    #[must_use]
+    pub fn founded(&self) -> bool {
+        self.members.values().all(|member| member.accepted)
+    }
+
+    /// A member's weight; none for outsiders.
+    #[must_use]
+    pub fn weight(&self, member: &MemberId) -> Weight {
+        self.members.get(member).map_or_else(Weight::default, |member| member.weight)
+    }
+
+    /// What to call a member.
+    #[must_use]
+    pub fn name(&self, member: &MemberId) -> String {
+        self.members.get(member).map_or_else(|| member.short(), |member| member.name.to_string())
+    }
+
+    /// The key that may be shown and used: stored by all, tested twice.
+    #[must_use]
+    pub fn usable_key(&self) -> Option<&EpochKey> {
+        self.key.as_ref().filter(|key| key.usable())
+    }
+
+    /// SHA-256 of the canonical bytes. Compare only at equal [`State::height`].
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        let bytes = postcard::to_stdvec(self).expect("a state always encodes");
+        Digest::tagged("hashguild/state/v1", &[&bytes])
+    }
+}

@@ -1,0 +1,70 @@
+//! What became of an entry, and why: people can ask for every one.
+
+use crate::Height;
+use crate::certificate::CertificateError;
+use crate::governance::SpendError;
+use crate::id::{MemberId, ProposalId};
+use std::fmt;
+
+/// What the fold did with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is part of the state, or was until a later word of its author replaced it.
+    Applied,
+    /// It changes nothing.
+    Ignored(Ignored),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Applied => f.write_str("applied"),
+            Self::Ignored(why) => write!(f, "ignored: {why}"),
+        }
+    }
+}
+
+/// Why an entry changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// Two entries of the author claim this place: evidence, never applied.
+    #[error("its author signed two entries with this sequence number")]
+    Forked,
+    /// Only co-signers say this.
+    #[error("{0:?} is no co-signer")]
+    NotACoSigner(MemberId),
+    /// The author had said the same of this epoch and attempt before.
+    #[error("its author spoke on this before")]
+    Repeated,
+    /// Names a proposal that is not in the document, or does not stand.
+    #[error("there is no proposal {0:?}")]
+    NoProposal(ProposalId),
+    /// A proposal whose effect can never happen.
+    #[error(transparent)]
+    Spend(SpendError),
+    /// The voter had marked an earlier ballot final.
+    #[error("its author marked an earlier ballot on this final")]
+    AlreadyFinal,
+    /// A vote after the close that is not a final YES.
+    #[error("after the close at {0} only a final yes counts")]
+    AfterClose(Height),
+    /// Only the author of a proposal takes it back.
+    #[error("only {0:?}, who proposed it, can withdraw it")]
+    NotTheProposer(MemberId),
+    /// There is no key to check a signature against.
+    #[error("there is no group key yet")]
+    NoKey,
+    /// A test signature that does not verify.
+    #[error("the signature is not one of the group key")]
+    BadSignature,
+    /// A certificate that does not stand.
+    #[error(transparent)]
+    Certificate(CertificateError),
+    /// Signed by the group, but not for what was proposed.
+    #[error("certifies something else than was proposed")]
+    OtherBody,
+    /// The same was certified before.
+    #[error("certified before")]
+    AlreadyCertified,
+}
