@@ -1,0 +1,160 @@
+//! The signer: a member's share at work.
+
+use super::Rejected;
+use super::message::{self, Commitments, Shares, SigningPackage};
+use super::nonce::OneShot;
+use super::plan::{Task, plan};
+use super::request::{Request, RequestId};
+use crate::keyset::{KeyError, KeyShare, PublicKeys};
+use crate::party::PartyId;
+use crate::session::{SessionId, Timestamp};
+use rand::{CryptoRng, RngCore};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long nonces wait for their coordinator.
+pub const NONCE_LIFE: Duration = Duration::from_secs(60);
+/// Most sessions open at once. With 200 inputs each they hold some megabytes.
+pub const MAX_OPEN_SESSIONS: usize = 64;
+
+/// A member's share at work, for one key.
+///
+/// # Security
+///
+/// It signs what it is asked. The caller has judged the request before [`commit`](Self::commit), and has
+/// made its intent durable between `commit` and [`sign`](Self::sign): a share that left cannot be called
+/// back. Dropping it drops all nonces.
+#[derive(Debug)]
+pub struct Signer {
+    share: KeyShare,
+    keys: PublicKeys,
+    open: BTreeMap<SessionId, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    request: RequestId,
+    coordinator: PartyId,
+    tasks: Vec<Task>,
+    nonces: OneShot,
+    commitments: Commitments,
+    expires: Timestamp,
+}
+
+impl Signer {
+    /// Put a share to work.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Mismatch`] if it is no share of this key.
+    pub fn new(share: KeyShare, keys: PublicKeys) -> Result<Self, KeyError> {
+        share.check(&keys)?;
+        Ok(Self { share, keys, open: BTreeMap::new() })
+    }
+
+    /// Whose share it is.
+    #[must_use]
+    pub fn party(&self) -> PartyId {
+        self.share.party()
+    }
+
+    /// The key it signs for.
+    #[must_use]
+    pub fn keys(&self) -> &PublicKeys {
+        &self.keys
+    }
+
+    /// Draw nonces for a request that the caller is willing to sign, and commit to them.
+    ///
+    /// A request has one open session: a new one, from whichever coordinator, drops the nonces of the one
+    /// before. The same session asked again is answered with the same commitments. `rng` must be the
+    /// operating system's.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::Request`] if an input is not of this key, [`Rejected::NotAParty`],
+    /// [`Rejected::SessionTaken`], [`Rejected::Busy`].
+    pub fn commit(
+        &mut self,
+        request: &Request,
+        session: SessionId,
+        coordinator: PartyId,
+        rng: &mut (impl RngCore + CryptoRng),
+        now: Timestamp,
+    ) -> Result<Commitments, Rejected> {
+        self.expire(now);
+        let id = request.id();
+        if !self.keys.threshold().has(coordinator) {
+            return Err(Rejected::NotAParty(coordinator));
+        }
+        if let Some(open) = self.open.get(&session) {
+            let same = (open.request, open.coordinator) == (id, coordinator);
+            return if same { Ok(open.commitments.clone()) } else { Err(Rejected::SessionTaken(session)) };
+        }
+        let tasks = plan(request, &self.keys)?;
+        let replaces = self.open.values().any(|open| open.request == id);
+        if !replaces && self.open.len() >= MAX_OPEN_SESSIONS {
+            return Err(Rejected::Busy { open: self.open.len() });
+        }
+        self.open.retain(|_, open| open.request != id);
+        let (nonces, list) = OneShot::draw(tasks.len(), &self.share, rng);
+        let commitments = Commitments { session, list: list.iter().map(message::write).collect() };
+        let expires = now.after(NONCE_LIFE);
+        let open =
+            Open { request: id, coordinator, tasks, nonces, commitments: commitments.clone(), expires };
+        self.open.insert(session, open);
+        Ok(commitments)
+    }
+
+    /// Give our shares, once. The caller has made its intent durable before.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::NoSuchSession`] if the session was never open, is over, or its nonces expired. Any other
+    /// rejection leaves the session open, since nothing was signed, except [`Rejected::Failed`], after
+    /// which the nonces are gone.
+    pub fn sign(&mut self, package: &SigningPackage, now: Timestamp) -> Result<Shares, Rejected> {
+        self.expire(now);
+        let session = package.session;
+        let open = self.open.get(&session).ok_or(Rejected::NoSuchSession(session))?;
+        self.check(open, package)?;
+        let packages = package.open(&open.tasks)?;
+        // from here on this session cannot sign again, whatever happens
+        let Some(open) = self.open.remove(&session) else { return Err(Rejected::NoSuchSession(session)) };
+        let shares = open.nonces.spend(&open.tasks, &packages, &self.share);
+        Ok(Shares { session, list: shares.map_err(|_| Rejected::Failed(session))? })
+    }
+
+    /// The coordinator of an open session.
+    #[must_use]
+    pub fn coordinator(&self, session: SessionId) -> Option<PartyId> {
+        self.open.get(&session).map(|open| open.coordinator)
+    }
+
+    /// Drop expired nonces. Every call does so; call it on a timer too, so that they do not linger.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.open.retain(|_, open| now < open.expires);
+    }
+
+    /// Drop the nonces of a request, when the caller is no longer willing.
+    pub fn forget(&mut self, request: RequestId) {
+        self.open.retain(|_, open| open.request != request);
+    }
+
+    fn check(&self, open: &Open, package: &SigningPackage) -> Result<(), Rejected> {
+        if package.request != open.request {
+            return Err(Rejected::OtherRequest { expected: open.request, found: package.request });
+        }
+        let threshold = self.keys.threshold();
+        if package.commitments.len() != usize::from(threshold.t()) {
+            return Err(Rejected::Seats { expected: threshold.t(), found: package.commitments.len() });
+        }
+        if let Some(stranger) = package.commitments.keys().find(|party| !threshold.has(**party)) {
+            return Err(Rejected::NotAParty(*stranger));
+        }
+        if package.commitments.get(&self.share.party()) != Some(&open.commitments.list) {
+            return Err(Rejected::OurCommitments);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! Signers and coordinators that lie, refuse or fall silent.
+
+use crate::sign::{CERTIFICATE, transaction, verifies};
+use threshold::sign::{self, Commitments, Coordinator, Failure, Refusal, Request};
+use threshold::testkit::{self, party};
+use threshold::{FixedBytes, PartyId, SessionId, Timestamp};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+fn ranked(order: &[u16]) -> Vec<PartyId> {
+    order.iter().map(|number| party(*number)).collect()
+}
+
+#[test]
+fn a_silent_seat_is_replaced_by_the_next_in_rank() {
+    let keys = testkit::keys(3, 5, 1);
+    let report =
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[4, 2, 5, 1, 3]), &mut |from, answer| {
+            (from != party(2)).then_some(answer)
+        });
+    let sign::Outcome::Signed(signatures) = report.outcome else { panic!("{report:?}") };
+    assert!(verifies(&signatures[0], CERTIFICATE.message(), &keys.public.group().x_only()));
+    let asked: Vec<_> = report.sessions.into_iter().map(|(_, asked)| asked).collect();
+    assert_eq!(asked, [ranked(&[2, 4, 5]), ranked(&[1, 4, 5])]);
+}
+
+#[test]
+fn who_commits_and_then_is_silent_is_replaced_too() {
+    let keys = testkit::keys(2, 3, 1);
+    let report =
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[1, 2, 3]), &mut |from, answer| {
+            (from != party(2) || matches!(answer, sign::Input::Commitments(..))).then_some(answer)
+        });
+    assert!(matches!(report.outcome, sign::Outcome::Signed(_)));
+    assert_eq!(report.sessions.len(), 2);
+}
+
+#[test]
+fn lying_shares_are_found_and_their_party_replaced() {
+    let keys = testkit::keys(3, 5, 1);
+    let tx = transaction(&keys.public.group(), &[([0, 0], None), ([1, 3], Some([4; 32]))]);
+    let request = tx.request().unwrap();
+    let report = keys.ceremony(&request, ranked(&[1, 2, 3, 4, 5]), &mut |from, mut answer| {
+        if let (sign::Input::Shares(_, shares), true) = (&mut answer, [1, 3].map(party).contains(&from)) {
+            // different lies, so that they do not cancel out
+            shares.list[1][31] ^= u8::try_from(from.number()).unwrap();
+        }
+        Some(answer)
+    });
+    let sign::Outcome::Signed(signatures) = &report.outcome else { panic!("{report:?}") };
+    assert!(tx.accepts(signatures));
+    let last = &report.sessions.last().unwrap().1;
+    assert_eq!(*last, ranked(&[2, 4, 5]));
+    assert!(report.sessions.len() <= 3, "at most n - t + 1 sessions");
+}
+
+#[test]
+fn liars_are_named_when_too_few_are_left() {
+    let keys = testkit::keys(2, 3, 1);
+    let report =
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[1, 2, 3]), &mut |from, mut answer| {
+            match &mut answer {
+                sign::Input::Shares(_, shares) if from == party(1) => shares.list[0] = [0xff; 32],
+                sign::Input::Commitments(_, commitments) if from == party(2) => {
+                    commitments.list[0] = FixedBytes([0; 66]);
+                }
+                _ => {}
+            }
+            Some(answer)
+        });
+    let faulty = ranked(&[1, 2]);
+    assert_eq!(report.outcome, sign::Outcome::Failed(Failure { faulty, ..Failure::default() }));
+}
+
+#[test]
+fn when_all_refuse_all_were_asked() {
+    let keys = testkit::keys(3, 5, 1);
+    let report =
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[5, 4, 3, 2, 1]), &mut |from, _| {
+            Some(sign::Input::Refused(from, Refusal::new("tally", "passing", format!("{from} says no"))))
+        });
+    let sign::Outcome::Failed(failure) = report.outcome else { panic!() };
+    let refused: Vec<_> = failure.refusals.iter().map(|(party, _)| *party).collect();
+    assert_eq!(refused, ranked(&[1, 2, 3, 4, 5]));
+    assert_eq!(failure.refusals[1].1.found(), "party 2 says no");
+    assert_eq!((failure.silent, failure.faulty), (vec![], vec![]));
+}
+
+#[test]
+fn when_all_are_silent_it_ends() {
+    let keys = testkit::keys(3, 5, 1);
+    let report =
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[1, 2, 3, 4, 5]), &mut |_, _| None);
+    let silent = ranked(&[1, 2, 3, 4, 5]);
+    assert_eq!(report.outcome, sign::Outcome::Failed(Failure { silent, ..Failure::default() }));
+    assert!(report.sessions.len() <= 3);
+}
+
+/// Two signers with open sessions of one request, and the package that would complete them.
+fn opened() -> (Vec<sign::Signer>, sign::SigningPackage) {
+    let keys = testkit::keys(2, 3, 1);
+    let (request, session) = (Request::Certificate(CERTIFICATE), SessionId::from_bytes([1; 32]));
+    let mut signers: Vec<_> = keys.signers().into_values().take(2).collect();
+    let mut rng = testkit::rng(1);
+    let commitments = signers.iter_mut().map(|signer| {
+        let commitments = signer.commit(&request, session, party(3), &mut rng, NOW).unwrap();
+        (signer.party(), commitments.list)
+    });
+    let commitments = commitments.collect();
+    (signers, sign::SigningPackage { session, request: request.id(), commitments })
+}
+
+#[test]
+fn k1_a_nonce_signs_once() {
+    let (mut signers, package) = opened();
+    signers[0].sign(&package, NOW).unwrap();
+    let again = signers[0].sign(&package, NOW);
+    assert_eq!(again, Err(sign::Rejected::NoSuchSession(package.session)));
+    let mut other = package.clone();
+    other.commitments.insert(party(2), signers[1].commit_again());
+    assert_eq!(signers[0].sign(&other, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
+}
+
+trait CommitAgain {
+    fn commit_again(&mut self) -> Vec<sign::Commitment>;
+}
+
+impl CommitAgain for sign::Signer {
+    /// Fresh commitments for the same request in another session.
+    fn commit_again(&mut self) -> Vec<sign::Commitment> {
+        let session = SessionId::from_bytes([2; 32]);
+        let request = Request::Certificate(CERTIFICATE);
+        self.commit(&request, session, party(3), &mut testkit::rng(2), NOW).unwrap().list
+    }
+}
+
+#[test]
+fn a_new_session_drops_the_nonces_of_the_old_one() {
+    let (mut signers, package) = opened();
+    signers[0].commit_again();
+    assert_eq!(signers[0].sign(&package, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
+}
+
+#[test]
+fn asking_again_gives_the_same_commitments() {
+    let (mut signers, package) = opened();
+    let request = Request::Certificate(CERTIFICATE);
+    let again = signers[0].commit(&request, package.session, party(3), &mut testkit::rng(9), NOW).unwrap();
+    assert_eq!(Some(&again.list), package.commitments.get(&party(1)));
+    let taken = signers[0].commit(&request, package.session, party(2), &mut testkit::rng(9), NOW);
+    assert_eq!(taken, Err(sign::Rejected::SessionTaken(package.session)));
+}
+
+#[test]
+fn nonces_expire() {
+    let (mut signers, package) = opened();
+    let late = NOW.after(sign::NONCE_LIFE);
+    assert_eq!(signers[0].sign(&package, late), Err(sign::Rejected::NoSuchSession(package.session)));
+}
+
+#[test]
+fn sessions_are_bounded() {
+    let keys = testkit::keys(2, 2, 1);
+    let mut signer = keys.signers().remove(&party(1)).unwrap();
+    let mut rng = testkit::rng(1);
+    let mut commit = |number: usize| {
+        let body = sign::CertificateBody { close: u32::try_from(number).unwrap(), ..CERTIFICATE };
+        let session = SessionId::from_bytes([u8::try_from(number).unwrap(); 32]);
+        signer.commit(&Request::Certificate(body), session, party(2), &mut rng, NOW).map(drop)
+    };
+    (0..sign::MAX_OPEN_SESSIONS).for_each(|number| commit(number).unwrap());
+    let busy = Err(sign::Rejected::Busy { open: sign::MAX_OPEN_SESSIONS });
+    assert_eq!(commit(sign::MAX_OPEN_SESSIONS), busy);
+}
+
+#[test]
+fn a_coordinator_cannot_change_what_is_signed_or_by_whom() {
+    let (mut signers, package) = opened();
+    let [two, three] = [2, 3].map(party);
+    let other = Request::Certificate(sign::CertificateBody { option: 9, ..CERTIFICATE }).id();
+    type Change = Box<dyn Fn(&mut sign::SigningPackage)>;
+    let changes: Vec<(&str, Change)> = vec![
+        ("other request", Box::new(move |package| package.request = other)),
+        ("other session", Box::new(|package| package.session = SessionId::from_bytes([9; 32]))),
+        ("too few", Box::new(move |package| drop(package.commitments.remove(&two)))),
+        (
+            "too many",
+            Box::new(move |package| {
+                let copy = package.commitments[&two].clone();
+                package.commitments.insert(three, copy);
+            }),
+        ),
+        (
+            "stranger",
+            Box::new(move |package| {
+                let copy = package.commitments.remove(&two).unwrap();
+                package.commitments.insert(party(9), copy);
+            }),
+        ),
+        (
+            "ours changed",
+            Box::new(move |package| {
+                let copy = package.commitments[&two].clone();
+                package.commitments.insert(party(1), copy);
+            }),
+        ),
+        ("none", Box::new(move |package| drop(package.commitments.insert(two, vec![])))),
+        (
+            "no point",
+            Box::new(move |package| {
+                package.commitments.insert(two, vec![FixedBytes([0; 66])]);
+            }),
+        ),
+    ];
+    for (name, change) in changes {
+        let mut changed = package.clone();
+        change(&mut changed);
+        assert!(signers[0].sign(&changed, NOW).is_err(), "{name}");
+    }
+    signers[0].sign(&package, NOW).expect("a rejection left the session as it was");
+}
+
+#[test]
+fn a_late_refusal_is_kept() {
+    let keys = testkit::keys(2, 3, 1);
+    let request = Request::Certificate(CERTIFICATE);
+    let all = ranked(&[1, 2, 3]);
+    let mut coordinator = Coordinator::new(&request, keys.public, all, [1; 32], NOW).unwrap();
+    let late = NOW.after(sign::ROUND_TIMEOUT);
+    let refusal = |number| Refusal::new("tally", "passing", format!("{number}"));
+    coordinator.handle(sign::Input::Silent(party(1)), NOW).unwrap();
+    coordinator.handle(sign::Input::Refused(party(1), refusal(1)), NOW).unwrap();
+    coordinator.handle(sign::Input::Refused(party(2), refusal(2)), NOW).unwrap();
+    assert_eq!(coordinator.waiting_on().step, sign::Step::Reasons);
+    assert_eq!(coordinator.waiting_on().missing, [(party(3), NOW)]);
+    coordinator.handle(sign::Input::Tick, late).unwrap();
+    let done = std::iter::from_fn(|| coordinator.next_effect()).last();
+    let Some(sign::Effect::Done(sign::Outcome::Failed(failure))) = done else { panic!("{done:?}") };
+    assert_eq!(failure.refusals, [(party(1), refusal(1)), (party(2), refusal(2))]);
+    assert_eq!(failure.silent, [party(3)]);
+}
+
+#[test]
+fn strangers_and_old_sessions_have_no_say() {
+    let keys = testkit::keys(2, 3, 1);
+    let request = Request::Certificate(CERTIFICATE);
+    let mut coordinator = Coordinator::new(&request, keys.public, ranked(&[1, 2, 3]), [1; 32], NOW).unwrap();
+    let old = SessionId::from_bytes([0; 32]);
+    let said = |session| Commitments { session, list: vec![] };
+    let no_seat = Err(sign::Rejected::NoSeat(party(3)));
+    assert_eq!(coordinator.handle(sign::Input::Commitments(party(3), said(old)), NOW), no_seat);
+    let no_session = Err(sign::Rejected::NoSuchSession(old));
+    assert_eq!(coordinator.handle(sign::Input::Commitments(party(1), said(old)), NOW), no_session);
+    assert_eq!(coordinator.waiting_on().missing, [(party(1), NOW), (party(2), NOW)]);
+    assert_eq!(coordinator.waiting_on().next, Some(party(3)));
+    let few = Coordinator::new(&request, testkit::keys(2, 3, 1).public, ranked(&[1, 1, 9]), [1; 32], NOW);
+    assert_eq!(few.err(), Some(sign::BadRequest::Candidates { needed: 2, found: 1 }));
+}
