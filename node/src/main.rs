@@ -1,2 +1,7 @@
-//! Stub.
-fn main() {}
+//! `guild`: see [`node::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    node::cli::main()
+}

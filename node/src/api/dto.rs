@@ -1,0 +1,477 @@
+//! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
+
+use crdt::Choice;
+use miner_link::contract::PolicyAnswer;
+use serde::{Deserialize, Serialize};
+
+/// Something a person asks of a node.
+#[derive(Debug)]
+pub enum Command {
+    /// How is everything?
+    Status,
+    /// All proposals.
+    Proposals,
+    /// One proposal, by its id or the beginning of it.
+    Proposal(String),
+    /// Propose a spend.
+    Propose(NewSpend),
+    /// Vote.
+    Vote(String, NewBallot),
+    /// Take back a proposal of one's own.
+    Withdraw(String),
+    /// Ask every co-signer now, whatever they will say.
+    Execute(String),
+    /// Where to pay in.
+    Address,
+    /// What the treasury holds.
+    Balance,
+    /// What moved it.
+    History,
+    /// The record view.
+    Export(Format),
+    /// Let an outsider's node read along.
+    Invite(String),
+    /// Where this node can be reached, as an invitation.
+    Invitation,
+    /// What became of an entry, and why.
+    Entry(String),
+    /// What a link obeys.
+    LinkPolicy,
+    /// What a link needs to know, but for node URL and token.
+    Pair,
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// See [`Command::Status`].
+    Status(Box<Status>),
+    /// See [`Command::Proposals`].
+    Proposals(Proposals),
+    /// See [`Command::Proposal`].
+    Proposal(Box<ProposalDto>),
+    /// See [`Command::Execute`].
+    Ceremony(Ceremony),
+    /// See [`Command::Address`].
+    Address(Address),
+    /// See [`Command::Balance`].
+    Balance(Balance),
+    /// See [`Command::History`].
+    History(History),
+    /// See [`Command::Export`].
+    Export(Export),
+    /// See [`Command::Invite`] and [`Command::Invitation`].
+    Invitation(InvitationDto),
+    /// See [`Command::Entry`].
+    Entry(EntryDto),
+    /// See [`Command::LinkPolicy`].
+    LinkPolicy(Box<PolicyAnswer>),
+    /// See [`Command::Pair`].
+    Pair(Pair),
+}
+
+/// The version of every object the API gives.
+pub const V: u32 = 1;
+
+/// A new spend.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSpend {
+    /// One line.
+    pub title: String,
+    /// More words.
+    #[serde(default)]
+    pub text: String,
+    /// Who gets how much.
+    pub outputs: Vec<OutputDto>,
+}
+
+/// One payee.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputDto {
+    /// An address of the guild's network.
+    pub address: String,
+    /// Satoshis.
+    pub amount_sat: u64,
+}
+
+/// A vote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBallot {
+    /// yes, no or abstain.
+    pub choice: ChoiceDto,
+    /// Never to change again.
+    #[serde(rename = "final")]
+    pub last: bool,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Which way a ballot goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ChoiceDto {
+    /// For it.
+    Yes,
+    /// Against it.
+    No,
+    /// Neither.
+    Abstain,
+}
+
+impl From<ChoiceDto> for Choice {
+    fn from(choice: ChoiceDto) -> Self {
+        match choice {
+            ChoiceDto::Yes => Self::Yes,
+            ChoiceDto::No => Self::No,
+            ChoiceDto::Abstain => Self::Abstain,
+        }
+    }
+}
+
+/// How to export the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// An Automerge document.
+    Automerge,
+    /// JSON.
+    Json,
+}
+
+/// A node at a glance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// [`V`].
+    pub v: u32,
+    /// What most needs attention, most urgent first; empty when all is well.
+    pub waits: Vec<Wait>,
+    /// The guild's id.
+    pub guild: String,
+    /// Its name.
+    pub name: String,
+    /// Its chain.
+    pub network: String,
+    /// Who we are.
+    pub member: String,
+    /// Our member key.
+    pub member_key: String,
+    /// t.
+    pub signers_needed: usize,
+    /// n.
+    pub co_signers: usize,
+    /// Our tip.
+    pub height: u32,
+    /// The block there.
+    pub block_hash: String,
+    /// Hash of the replicated state at `height`: equal on all nodes with the same entries.
+    pub state_hash: String,
+    /// Entries in the document.
+    pub entries: usize,
+    /// Whether every founder signed the charter.
+    pub founded: bool,
+    /// The group key, once all co-signers stored their shares.
+    pub group_key: Option<String>,
+    /// How many co-signers said they did.
+    pub key_ready: usize,
+    /// Whether both test signatures exist: only then is an address shown.
+    pub key_usable: bool,
+    /// The other members.
+    pub peers: Vec<Peer>,
+    /// What the treasury holds, once there is one.
+    pub balance: Option<Balance>,
+    /// Proposals that are not settled.
+    pub open_proposals: usize,
+}
+
+/// Something the node waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// For what.
+    pub what: String,
+    /// On whom.
+    pub missing: Vec<String>,
+    /// For how many seconds; none if it cannot be told.
+    pub since_s: Option<u64>,
+    /// What a person can do.
+    pub todo: String,
+}
+
+/// Another member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Peer {
+    /// Name.
+    pub name: String,
+    /// Member key.
+    pub key: String,
+    /// Whether its node is connected to ours.
+    pub connected: bool,
+    /// Seconds since we last heard from it.
+    pub last_seen_s: Option<u64>,
+    /// Whether it holds a share.
+    pub co_signer: bool,
+}
+
+/// Many proposals.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Proposals {
+    /// [`V`].
+    pub v: u32,
+    /// In the order of height, then id.
+    pub proposals: Vec<ProposalDto>,
+}
+
+/// One proposal.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProposalDto {
+    /// [`V`].
+    pub v: u32,
+    /// Its id.
+    pub id: String,
+    /// One line.
+    pub title: String,
+    /// More words.
+    pub text: String,
+    /// Who proposed it.
+    pub author: String,
+    /// The height it was proposed at.
+    pub height: u32,
+    /// The height voting closes at.
+    pub close: u32,
+    /// Who gets how much.
+    pub outputs: Vec<OutputDto>,
+    /// The sum of it.
+    pub total_sat: u64,
+    /// The coin whose lineage pays it.
+    pub anchor: String,
+    /// open, passing, certified, paid (in the mempool or a block), final (≥ 6 deep), withdrawn, lapsed,
+    /// closed or lost.
+    pub status: String,
+    /// One line: what happens next and why, or why nothing can.
+    pub next: String,
+    /// The votes in numbers.
+    pub tally: TallyDto,
+    /// The votes.
+    pub ballots: Vec<BallotDto>,
+    /// Who has not voted.
+    pub not_voted: Vec<String>,
+    /// Who coordinates the next signature, and who sits in it, as this node sees it.
+    pub signing: Option<Signing>,
+    /// The certificate's signature.
+    pub certificate: Option<String>,
+    /// The payment.
+    pub payment: Option<Payment>,
+    /// How the last ceremony that this node led ended.
+    pub last_ceremony: Option<Ceremony>,
+}
+
+/// Weights of votes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TallyDto {
+    /// Decides.
+    pub final_yes: u64,
+    /// May still change.
+    pub changeable_yes: u64,
+    /// Against.
+    pub no: u64,
+    /// Neither.
+    pub abstain: u64,
+    /// The whole roll.
+    pub roll: u64,
+    /// Final yes must be above this.
+    pub needed_above: u64,
+}
+
+/// One vote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BallotDto {
+    /// Whose.
+    pub member: String,
+    /// Which way.
+    pub choice: String,
+    /// Whether it can still change.
+    #[serde(rename = "final")]
+    pub last: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// Who signs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signing {
+    /// What is signed.
+    pub subject: String,
+    /// Who leads.
+    pub coordinator: String,
+    /// Who sits in the first t seats.
+    pub seats: Vec<String>,
+    /// Whom we wait for, if we lead, and for how many seconds.
+    pub waiting_for: Vec<Waiting>,
+    /// Who gets the next free seat.
+    pub next_seat: Option<String>,
+}
+
+/// A silent member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Who.
+    pub member: String,
+    /// Since how many seconds.
+    pub seconds: u64,
+}
+
+/// A payment on its way or arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payment {
+    /// The transaction.
+    pub txid: String,
+    /// 0 in the mempool, 1 in the tip block.
+    pub depth: u32,
+}
+
+/// How a signing ceremony ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ceremony {
+    /// What was to be signed.
+    pub subject: String,
+    /// Co-signers who signed.
+    pub signed: usize,
+    /// Co-signers there are.
+    pub co_signers: usize,
+    /// Signatures needed.
+    pub needed: usize,
+    /// Who refused, and why.
+    pub refusals: Vec<RefusalDto>,
+    /// Who did not answer.
+    pub silent: Vec<String>,
+    /// Who answered with something invalid.
+    pub faulty: Vec<String>,
+}
+
+/// A co-signer's reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalDto {
+    /// Who.
+    pub member: String,
+    /// By which rule.
+    pub rule: String,
+    /// What it demands.
+    pub expected: String,
+    /// What there is.
+    pub found: String,
+}
+
+/// Where to pay in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Address {
+    /// [`V`].
+    pub v: u32,
+    /// The address.
+    pub address: String,
+    /// Its network.
+    pub network: String,
+    /// The whole descriptor, for watching.
+    pub descriptor: String,
+}
+
+/// What the treasury holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// [`V`].
+    pub v: u32,
+    /// Spendable.
+    pub confirmed_sat: u64,
+    /// Mined, younger than 100 blocks.
+    pub immature_sat: u64,
+    /// In the mempool.
+    pub pending_sat: u64,
+    /// The tip it is told at.
+    pub height: u32,
+}
+
+/// What moved the treasury.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct History {
+    /// [`V`].
+    pub v: u32,
+    /// Oldest first.
+    pub transactions: Vec<Movement>,
+}
+
+/// One transaction of the treasury.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Movement {
+    /// The transaction.
+    pub txid: String,
+    /// Its block; none while it waits.
+    pub height: Option<u32>,
+    /// What it is.
+    pub kind: String,
+    /// What it added or, if negative, took.
+    pub delta_sat: i64,
+    /// The decision it pays.
+    pub proposal: Option<String>,
+}
+
+/// The record, exported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Export {
+    /// [`V`].
+    pub v: u32,
+    /// The format.
+    pub format: Format,
+    /// JSON: the record. Automerge: nothing.
+    pub record: Option<serde_json::Value>,
+    /// Automerge: the file in hexadecimal.
+    pub file_hex: Option<String>,
+    /// Automerge heads: equal on all nodes with equal state.
+    pub heads: Vec<String>,
+}
+
+/// How to find the guild.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InvitationDto {
+    /// [`V`].
+    pub v: u32,
+    /// `guild1…`
+    pub invitation: String,
+    /// The height a guest's invitation ends above.
+    pub expiry: Option<u32>,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryDto {
+    /// [`V`].
+    pub v: u32,
+    /// Its id.
+    pub id: String,
+    /// Who said it.
+    pub author: String,
+    /// Its place in the author's chain.
+    pub seq: u32,
+    /// The height it claims.
+    pub height: u32,
+    /// Its kind.
+    pub kind: String,
+    /// applied, or ignored and why.
+    pub verdict: String,
+}
+
+/// For `guild mining pair`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pair {
+    /// [`V`].
+    pub v: u32,
+    /// The guild.
+    pub guild: String,
+    /// The member whose work it is.
+    pub member: String,
+    /// The epoch.
+    pub epoch: u32,
+    /// The key the link will obey.
+    pub group_key: String,
+}

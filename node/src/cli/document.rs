@@ -1,0 +1,56 @@
+//! `guild document …`.
+
+use super::say::Say;
+use crate::api::dto::{Export, Format};
+use crate::client::Client;
+use crate::error::{Failure, Outcome};
+use crate::home::Home;
+use bitcoin::hex::FromHex as _;
+use clap::Subcommand;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Document {
+    /// Write the whole record to a file that stock Automerge loads, or as JSON.
+    Export {
+        /// Which.
+        #[arg(long, value_enum)]
+        format: Format,
+        /// The file. JSON goes to stdout without.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+impl Document {
+    pub(crate) fn run(self, home: &Home, say: Say) -> Outcome<()> {
+        let Self::Export { format, out } = self;
+        let name = if format == Format::Json { "json" } else { "automerge" };
+        let export: Export = Client::of(home)?.get(&format!("document/export?format={name}"))?;
+        let bytes = match (&export.record, &export.file_hex) {
+            (Some(record), _) => serde_json::to_vec_pretty(record).map_err(|error| fail(&error))?,
+            (None, Some(hex)) => Vec::from_hex(hex).map_err(|error| fail(&error))?,
+            (None, None) => return Err(fail(&"the answer holds no record")),
+        };
+        match out {
+            Some(path) => {
+                std::fs::write(&path, &bytes).map_err(|error| {
+                    Failure::because(format_args!("cannot write {}", path.display()), error)
+                })?;
+                let data = serde_json::json!({
+                    "v": 1, "file": path.display().to_string(), "bytes": bytes.len(), "heads": export.heads,
+                });
+                say.data(&data, || format!("{} bytes written to {}", bytes.len(), path.display()));
+            }
+            None if format == Format::Json => {
+                say.data(&export.record, || String::from_utf8_lossy(&bytes).into_owned());
+            }
+            None => return Err(Failure::usage("an Automerge document goes to a file: --out FILE")),
+        }
+        Ok(())
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> Failure {
+    Failure::because("cannot export the record", error)
+}

@@ -1,0 +1,153 @@
+//! `guild found`.
+
+use super::say::Say;
+use crate::card::{Invitation, MemberCard};
+use crate::config::Config;
+use crate::error::{Failure, Outcome};
+use crate::home::{self, Home};
+use clap::Args;
+use crdt::Weight;
+use crdt::charter::{
+    Birth, CHARTER_VERSION, Charter, ClassRule, FeeCap, Founder, Recovery, ThresholdRule, grace,
+};
+use crdt::mining::MiningPolicy;
+use crdt::text::Line;
+use std::str::FromStr as _;
+
+/// Write the charter of a new guild from the members' cards.
+#[derive(Debug, Args)]
+pub(crate) struct Found {
+    /// The other founders' cards (guildcard1…); yours is added.
+    #[arg(required = true, value_name = "CARD")]
+    cards: Vec<String>,
+    /// What to call the guild.
+    #[arg(long, default_value = "Our guild")]
+    name: String,
+    /// Co-signers that move the treasury; never below the standard for their number.
+    #[arg(long, value_name = "T")]
+    threshold: Option<u16>,
+    /// Voting weight of a member, such as alice=3. Everybody else has 1.
+    #[arg(long, value_name = "NAME=WEIGHT")]
+    weight: Vec<String>,
+    /// Blocks between a decision and its payment.
+    #[arg(long, default_value_t = 0, value_name = "BLOCKS")]
+    spend_delay: u32,
+    /// Blocks of rest after which the recovery keys can move everything.
+    #[arg(long, default_value_t = 52_560, value_name = "BLOCKS")]
+    recovery_delay: u16,
+}
+
+/// Satoshis in fees per payment at most.
+const FEE_CAP_SAT: u64 = 200_000;
+/// Satoshis per virtual byte at most.
+const FEE_CAP_RATE: u64 = 200;
+/// Share of all weight that final yes votes must exceed, in percent.
+const MORE_THAN_PERCENT: u8 = 50;
+
+impl Found {
+    pub(crate) fn run(self, home: &Home, say: Say) -> Outcome<()> {
+        let config = Config::load(&home.config())?;
+        let _lock = home.lock()?;
+        if home.charter().exists() {
+            let detail = format!("{} belongs to a guild already", home.root().display());
+            return Err(Failure::conflict(detail));
+        }
+        let mut cards = vec![own_card(home)?];
+        for text in &self.cards {
+            let card = MemberCard::from_str(text).map_err(Failure::usage)?;
+            if card.network != config.network {
+                let detail =
+                    format!("{}'s card is for {}, this node for {}", card.name, card.network, config.network);
+                return Err(Failure::usage(detail));
+            }
+            if !cards.contains(&card) {
+                cards.push(card);
+            }
+        }
+        let charter = self.charter(&config, &cards)?;
+        charter.check().map_err(Failure::usage)?;
+        home::write_private(&home.charter(), &charter.to_bytes())?;
+        let invitation = invitation(&config, &charter, cards.first())?;
+        let rules = super::rules(&charter);
+        let data = serde_json::json!({
+            "v": 1, "guild": charter.id().to_string(), "invitation": invitation, "rules": rules,
+        });
+        say.note(&rules.join("\n"));
+        say.data(&data, || invitation.clone());
+        say.hint("run guild start; each founder runs: guild join <that line>, then guild start");
+        Ok(())
+    }
+
+    fn charter(&self, config: &Config, cards: &[MemberCard]) -> Outcome<Charter> {
+        let weights = self.weights(cards)?;
+        let founders = cards.iter().zip(weights).map(|(card, weight)| Founder {
+            key: card.key,
+            name: card.name.clone(),
+            weight,
+            payout: card.payout.clone(),
+        });
+        let least = u16::try_from(cards.len() / 2 + 1).map_err(Failure::usage)?;
+        Ok(Charter {
+            version: CHARTER_VERSION,
+            network: config.network,
+            name: Line::try_from(self.name.clone())
+                .map_err(|error| Failure::usage(format!("--name: {error}")))?,
+            founders: founders.collect(),
+            co_signers: cards.iter().map(|card| card.key).collect(),
+            threshold: self.threshold.map_or(ThresholdRule::Standard, ThresholdRule::AtLeast),
+            spend: ClassRule {
+                more_than_percent: MORE_THAN_PERCENT,
+                period: (3 * grace(cards.len())).max(1_008),
+                delay: self.spend_delay,
+            },
+            mining: MiningPolicy::SOLO,
+            fee_cap: FeeCap { sat: FEE_CAP_SAT, sat_per_vb: FEE_CAP_RATE },
+            recovery: Recovery {
+                keys: cards.iter().map(|card| card.recovery).collect(),
+                least,
+                delay: self.recovery_delay,
+            },
+            birth: birth(config)?,
+        })
+    }
+
+    fn weights(&self, cards: &[MemberCard]) -> Outcome<Vec<Weight>> {
+        let mut weights = vec![Weight::try_from(1).map_err(Failure::usage)?; cards.len()];
+        for text in &self.weight {
+            let refuse = |why: &str| Failure::usage(format!("--weight '{text}': {why}"));
+            let (name, weight) = text.split_once('=').ok_or_else(|| refuse("NAME=WEIGHT is needed"))?;
+            let index = cards.iter().position(|card| card.name.as_str() == name);
+            let slot = index.and_then(|index| weights.get_mut(index));
+            let weight = weight.parse::<u32>().map_err(|_| refuse("the weight is a whole number"))?;
+            *slot.ok_or_else(|| refuse("no founder has this name"))? =
+                Weight::try_from(weight).map_err(|error| refuse(&error.to_string()))?;
+        }
+        Ok(weights)
+    }
+}
+
+fn own_card(home: &Home) -> Outcome<MemberCard> {
+    let text = String::from_utf8_lossy(&home::read(&home.card())?).into_owned();
+    MemberCard::from_str(&text).map_err(|error| Failure::because("cannot read this node's card", error))
+}
+
+/// The guild is born at our present tip.
+fn birth(config: &Config) -> Outcome<Birth> {
+    let fail = |error: wallet::chain::ChainError| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Failure::new(crate::error::Code::Unreachable, format!("{error}{cause}"))
+    };
+    let bitcoind =
+        wallet::chain::Bitcoind::connect(&config.bitcoind.url, &config.bitcoind.cookie).map_err(fail)?;
+    bitcoind.check_network(config.network).map_err(fail)?;
+    let (height, hash) = bitcoind.tip().map_err(fail)?;
+    Ok(Birth { height, hash })
+}
+
+fn invitation(config: &Config, charter: &Charter, own: Option<&MemberCard>) -> Outcome<String> {
+    let address = config.announce.as_ref().unwrap_or(&config.listen);
+    let peer = own.map(|card| crate::net::peer_of(&card.key).to_string()).unwrap_or_default();
+    let line = Line::try_from(format!("{address}/p2p/{peer}")).map_err(Failure::usage)?;
+    let invitation = Invitation { guild: charter.id(), network: charter.network, addresses: vec![line] };
+    Ok(invitation.to_string())
+}

@@ -1,0 +1,321 @@
+//! The node as a machine: what happens comes in as [`Input`], what is to be done goes out as [`Effect`]s
+//! to be carried out in order. No socket, clock or file in here; the randomness is given at the start.
+
+pub mod ask;
+mod ceremony;
+mod commands;
+mod custody;
+mod decisions;
+mod keygen;
+mod money;
+mod peers;
+
+use crate::api::dto::{Answer, Command};
+use crate::chain;
+use crate::error::{Code, Failure, Outcome};
+use crate::journal::Record;
+use crate::net;
+use ask::Subject;
+use bitcoin::{BlockHash, Transaction};
+use ceremony::Ceremony;
+use crdt::{
+    ChainFacts, Charter, Document, Folded, GuildId, Height, MemberId, Payload, ProposalId, Signed, State,
+};
+use ed25519_dalek::SigningKey;
+use rand::{CryptoRng, RngCore};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use threshold::sign::Signer;
+use threshold::{KeyShare, Timestamp};
+use wallet::Treasury;
+use zeroize::Zeroizing;
+
+/// Randomness from the operating system; a test gives its own.
+pub trait Rng: RngCore + CryptoRng + Send {}
+impl<R: RngCore + CryptoRng + Send> Rng for R {}
+
+/// What can happen to a node.
+#[derive(Debug)]
+pub enum Input {
+    /// Something on the network.
+    Net(net::Event),
+    /// News of the chain.
+    Chain(Box<chain::Update>),
+    /// The chain source does not answer.
+    ChainLost(String),
+    /// bitcoind took, or refused, a payment.
+    Broadcast(ProposalId, Result<(), String>),
+    /// Our key share was stored, and this is what reading it gave.
+    ShareStored(KeyShare),
+    /// A person asks; answer under this number.
+    Command(u64, Command),
+    /// Time passed.
+    Tick,
+}
+
+/// What a node asks of its shell.
+#[derive(Debug)]
+pub enum Effect {
+    /// Durable before any later effect.
+    Journal(Record),
+    /// Keep an entry of another member: peers can give it again.
+    Store(Signed),
+    /// Keep a secret, sealed, durable before any later effect.
+    StoreSecret(String, Zeroizing<Vec<u8>>),
+    /// Forget a secret that is needed no more.
+    DropSecret(String),
+    /// Keep the key share sealed, read it back, answer [`Input::ShareStored`].
+    StoreShare(u32, KeyShare),
+    /// Keep a public blob.
+    StoreBlob(String, Vec<u8>),
+    /// Keep what the wallet learnt: Bitcoin can give it again.
+    StoreWallet(Box<wallet::ChangeSet>),
+    /// Tell the network.
+    Net(net::Command),
+    /// Give a transaction to bitcoind; the outcome comes back as [`Input::Broadcast`].
+    Broadcast(ProposalId, Transaction),
+    /// Answer a person.
+    Reply(u64, Outcome<Answer>),
+}
+
+/// What a node is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Our key.
+    pub key: SigningKey,
+    /// The charter that we accepted.
+    pub charter: Charter,
+    /// Everything we ever said, from the journal, in order.
+    pub own: Vec<Signed>,
+    /// What others said, from the store.
+    pub others: Vec<Signed>,
+    /// The other records of the journal.
+    pub records: Vec<Record>,
+    /// Our key share and the transcript it came from, if there are any.
+    pub share: Option<(KeyShare, Vec<u8>)>,
+    /// The sealed state of an unfinished key generation.
+    pub keygen: Option<Zeroizing<Vec<u8>>>,
+    /// What the wallet knew.
+    pub wallet: Option<wallet::ChangeSet>,
+    /// What to tell others about where we are.
+    pub addresses: Vec<String>,
+    /// Addresses that the invitation named.
+    pub bootstrap: Vec<String>,
+    /// Whether the journal is known to be whole: if not, others are asked before we speak (§4).
+    pub journal_intact: bool,
+}
+
+/// Our best block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub(crate) height: Height,
+    pub(crate) hash: BlockHash,
+}
+
+/// A member's node.
+pub struct Node {
+    key: SigningKey,
+    me: MemberId,
+    charter: Charter,
+    guild: GuildId,
+    document: Document,
+    folded: Folded,
+    tip: Option<Tip>,
+    chain_lost: Option<String>,
+    treasury: Option<Treasury>,
+    follow_anew: bool,
+    signer: Option<Signer>,
+    keygen: keygen::Keygen,
+    peers: peers::Peers,
+    ceremonies: BTreeMap<Subject, Ceremony>,
+    decisions: decisions::Local,
+    recovery: Option<peers::Recovery>,
+    addresses: Vec<String>,
+    rng: Box<dyn Rng>,
+    now: Timestamp,
+    effects: VecDeque<Effect>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("me", &self.me).field("tip", &self.tip).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Start from what was kept.
+    ///
+    /// # Errors
+    ///
+    /// If what was kept contradicts itself: our own chain with a gap, a share that is not of this key.
+    pub fn start(start: Start, rng: Box<dyn Rng>, now: Timestamp) -> Outcome<Self> {
+        let guild = start.charter.id();
+        let authors: Vec<MemberId> = start.charter.founders.iter().map(|founder| founder.key).collect();
+        let mut document = Document::new(guild, authors);
+        for signed in start.own.iter().chain(&start.others) {
+            document.insert(signed.clone(), Height::MAX); // checked against the tip when they came
+        }
+        let birth = &start.charter.birth;
+        let facts = ChainFacts { height: birth.height, block_hash: birth.hash, settled: BTreeMap::new() };
+        let folded = crdt::fold(&start.charter, &document, &facts);
+        let me = MemberId::from(&start.key.verifying_key());
+        let mut node = Self {
+            me,
+            guild,
+            folded,
+            tip: None,
+            chain_lost: None,
+            treasury: None,
+            follow_anew: false,
+            signer: None,
+            keygen: keygen::Keygen::new(start.keygen),
+            peers: peers::Peers::new(start.bootstrap),
+            ceremonies: BTreeMap::new(),
+            decisions: decisions::Local::from_records(&start.records)?,
+            recovery: (!start.journal_intact).then(|| peers::Recovery::new(now)),
+            addresses: start.addresses,
+            key: start.key,
+            charter: start.charter,
+            document,
+            rng,
+            now,
+            effects: VecDeque::new(),
+        };
+        if let Some((share, transcript)) = start.share {
+            node.take_share(share, &transcript)?;
+        }
+        node.open_treasury(start.wallet)?;
+        node.allow_peers();
+        Ok(node)
+    }
+
+    /// Take one input.
+    pub fn handle(&mut self, input: Input, now: Timestamp) {
+        self.now = now;
+        let before = self.document.version();
+        match input {
+            Input::Net(event) => self.on_net(event),
+            Input::Chain(update) => self.on_chain(*update),
+            Input::ChainLost(why) => self.chain_lost = Some(why),
+            Input::Broadcast(decision, result) => self.decisions.broadcast(decision, result),
+            Input::ShareStored(share) => self.share_stored(share),
+            Input::Command(number, command) => self.on_command(number, command),
+            Input::Tick => self.on_tick(),
+        }
+        if self.document.version() != before {
+            self.refold();
+        }
+        self.proceed();
+    }
+
+    /// The next effect to carry out, if any.
+    pub fn next_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Where the chain shell continues from, once there is a wallet, and whether it lost its way.
+    pub fn chain_position(&mut self) -> (Option<chain::Position>, bool) {
+        let position = self.treasury.as_ref().map(|treasury| chain::Position {
+            checkpoint: treasury.checkpoint(),
+            birth: treasury.birth(),
+            unconfirmed: treasury.unconfirmed(),
+        });
+        (position, std::mem::take(&mut self.follow_anew))
+    }
+
+    fn state(&self) -> &State {
+        &self.folded.state
+    }
+
+    fn tip_height(&self) -> Height {
+        self.tip.map_or(self.charter.birth.height, |tip| tip.height)
+    }
+
+    fn name(&self, member: &MemberId) -> String {
+        self.state().name(member)
+    }
+
+    /// Everything that follows of itself from where we stand.
+    fn proceed(&mut self) {
+        self.introduce();
+        self.drive_keygen();
+        self.open_treasury_when_ready();
+        self.drive_ceremonies();
+    }
+
+    fn refold(&mut self) {
+        let facts = self.facts();
+        self.folded = crdt::fold(&self.charter, &self.document, &facts);
+        self.note_certificates();
+        self.allow_peers();
+    }
+
+    fn on_tick(&mut self) {
+        if let Some(signer) = &mut self.signer {
+            signer.expire(self.now);
+        }
+        self.tend_peers();
+        self.tick_keygen();
+        self.tick_ceremonies();
+        self.rebroadcast();
+    }
+
+    /// Say something: durable first, then to all.
+    fn say(&mut self, payload: Payload) -> Outcome<Signed> {
+        let Some(tip) = self.tip else {
+            return Err(Failure::new(Code::TryAgain, "no block seen yet: bitcoind has not answered"));
+        };
+        if let Some(recovery) = &self.recovery {
+            return Err(Failure::new(Code::TryAgain, recovery.to_string()));
+        }
+        let entry = self.document.next_entry(self.me, (tip.height, tip.hash), payload);
+        let signed = Signed::sign(entry, &self.key);
+        match self.document.insert(signed.clone(), tip.height) {
+            crdt::Insert::New(_) => {}
+            other => return Err(Failure::because("cannot say that", format!("{other:?}"))),
+        }
+        self.effects.push_back(Effect::Journal(Record::Own(signed.bytes().to_vec())));
+        self.gossip(&signed);
+        self.refold();
+        Ok(signed)
+    }
+
+    /// First words: the charter is accepted, and where we can be reached.
+    fn introduce(&mut self) {
+        let Some(member) = self.state().members.get(&self.me) else { return }; // a guest only reads
+        let (accepted, said) = (member.accepted, member.addresses.clone());
+        if self.tip.is_none() || self.recovery.is_some() {
+            return;
+        }
+        if !accepted {
+            self.say_or_log(Payload::Accept);
+        }
+        let lines = self.addresses.iter().filter_map(|address| address.clone().try_into().ok());
+        let Ok(addresses) = crdt::entry::Addresses::try_from(lines.collect::<Vec<_>>()) else { return };
+        if said != addresses {
+            self.say_or_log(Payload::Reachable(addresses));
+        }
+    }
+
+    fn say_or_log(&mut self, payload: Payload) {
+        let kind = payload.kind();
+        if let Err(error) = self.say(payload) {
+            tracing::warn!(target: "guild::core", kind, %error, "could not say");
+        }
+    }
+
+    fn reply(&mut self, number: u64, answer: Outcome<Answer>) {
+        self.effects.push_back(Effect::Reply(number, answer));
+    }
+
+    /// Who may connect: members, and guests whose invitation has not ended.
+    fn allow_peers(&mut self) {
+        let state = &self.folded.state;
+        let tip = self.tip_height();
+        let guests = state.guests.iter().filter(|(_, invite)| invite.expiry >= tip).map(|(guest, _)| *guest);
+        let mut allowed: BTreeSet<MemberId> = state.members.keys().copied().chain(guests).collect();
+        allowed.remove(&self.me);
+        if self.peers.allow(&allowed) {
+            self.effects.push_back(Effect::Net(net::Command::Allow(allowed)));
+        }
+    }
+}

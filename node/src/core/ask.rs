@@ -1,0 +1,99 @@
+//! What one node asks others to sign: names only. Every signer builds the request itself, from its own
+//! document and its own chain, so nobody ever signs what it was handed.
+
+use crdt::{Height, MemberId, ProposalId};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A request to sign, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Ask {
+    /// The first test signature of a new key.
+    KeyTest,
+    /// The second: the certificate of the charter's mining policy.
+    Founding,
+    /// That a proposal is decided.
+    Certificate(ProposalId),
+    /// The payment of a decision, built at this block and rate.
+    Payment {
+        /// The decision.
+        decision: ProposalId,
+        /// The height of the block it is built at: all signers are there.
+        height: Height,
+        /// Satoshis per virtual byte.
+        fee_rate: u64,
+    },
+}
+
+/// What an [`Ask`] is about: one ceremony at a time for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// See [`Ask::KeyTest`].
+    KeyTest,
+    /// See [`Ask::Founding`].
+    Founding,
+    /// See [`Ask::Certificate`].
+    Certificate(ProposalId),
+    /// See [`Ask::Payment`].
+    Payment(ProposalId),
+}
+
+impl Ask {
+    /// What it is about.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        match self {
+            Self::KeyTest => Subject::KeyTest,
+            Self::Founding => Subject::Founding,
+            Self::Certificate(proposal) => Subject::Certificate(*proposal),
+            Self::Payment { decision, .. } => Subject::Payment(*decision),
+        }
+    }
+}
+
+impl Subject {
+    /// The co-signers in the order in which they coordinate and take seats: by a hash that nobody chooses.
+    /// The founding certificate takes the order of the key test backwards, so that the two test
+    /// signatures come from quorums as disjoint as can be (§9).
+    #[must_use]
+    pub fn ranked(&self, co_signers: &[MemberId]) -> Vec<MemberId> {
+        let (tag, id) = match self {
+            Self::KeyTest | Self::Founding => (0, [0; 32]),
+            Self::Certificate(proposal) => (1, proposal.to_bytes()),
+            Self::Payment(proposal) => (2, proposal.to_bytes()),
+        };
+        let rank =
+            |member: &MemberId| crdt::Digest::tagged("hashguild/rank/v1", &[&[tag], &id, &member.to_bytes()]);
+        let mut ranked = co_signers.to_vec();
+        ranked.sort_by_key(rank);
+        if *self == Self::Founding {
+            ranked.reverse();
+        }
+        ranked
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyTest => f.write_str("the key test"),
+            Self::Founding => f.write_str("the founding mining policy"),
+            Self::Certificate(proposal) => write!(f, "the certificate of {}", proposal.short()),
+            Self::Payment(proposal) => write!(f, "the payment of {}", proposal.short()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_quorums_are_as_disjoint_as_can_be() {
+        let members: Vec<_> = crdt::testkit::people(5).iter().map(crdt::testkit::Person::id).collect();
+        let first = Subject::KeyTest.ranked(&members);
+        let second = Subject::Founding.ranked(&members);
+        let both = first[..3].iter().filter(|member| second[..3].contains(member)).count();
+        assert_eq!(both, 1, "2 × 3 seats of 5 must share exactly one");
+    }
+}

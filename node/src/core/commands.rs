@@ -1,0 +1,483 @@
+//! What people ask of their node, and the answers.
+
+use super::decisions::Standing;
+use super::{Node, keygen};
+use crate::api::dto::{
+    self, Address, Answer, BallotDto, Command, EntryDto, Export, Format, History, InvitationDto, Movement,
+    NewBallot, NewSpend, OutputDto, Pair, Payment, Peer, ProposalDto, Proposals, Signing, Status, TallyDto,
+    V, Wait, Waiting,
+};
+use crate::card::{Invitation, MemberCard};
+use crate::core::ask::{Ask, Subject};
+use crate::error::{Code, Failure, Outcome};
+use bitcoin::{Amount, NetworkKind};
+use crdt::entry::Invite;
+use crdt::governance::{Ballot, Effect, Output, Proposal, Spend, Tally};
+use crdt::state::ProposalState;
+use crdt::text::{Line, Note};
+use crdt::{Choice, Payload, ProposalId};
+use miner_link::contract::PolicyAnswer;
+use std::str::FromStr as _;
+use wallet::history::Kind;
+
+/// Blocks an invitation lasts.
+const INVITATION_BLOCKS: u32 = 1_008;
+/// Shortest beginning of a proposal's id that names it.
+const PREFIX_MIN: usize = 4;
+
+impl Node {
+    pub(super) fn on_command(&mut self, number: u64, command: Command) {
+        let answer = match command {
+            Command::Execute(id) => match self.find(&id) {
+                Ok(id) => return self.execute(number, id),
+                Err(error) => Err(error),
+            },
+            Command::Status => Ok(Answer::Status(Box::new(self.status()))),
+            Command::Proposals => Ok(Answer::Proposals(self.proposals())),
+            Command::Proposal(id) => self.find(&id).and_then(|id| self.proposal_answer(id)),
+            Command::Propose(spend) => self.propose(spend),
+            Command::Vote(id, ballot) => self.find(&id).and_then(|id| self.vote(id, ballot)),
+            Command::Withdraw(id) => self.find(&id).and_then(|id| self.withdraw(id)),
+            Command::Address => self.address(),
+            Command::Balance => self.balance().map(Answer::Balance),
+            Command::History => self.history(),
+            Command::Export(format) => self.export(format),
+            Command::Invite(card) => self.invite(&card),
+            Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
+            Command::Entry(id) => self.entry(&id),
+            Command::LinkPolicy => Ok(Answer::LinkPolicy(Box::new(self.link_policy()))),
+            Command::Pair => self.pair(),
+        };
+        self.reply(number, answer);
+    }
+
+    fn find(&self, text: &str) -> Outcome<ProposalId> {
+        if let Ok(id) = ProposalId::from_str(text)
+            && self.state().proposals.contains_key(&id)
+        {
+            return Ok(id);
+        }
+        let like: Vec<ProposalId> = if text.len() >= PREFIX_MIN {
+            let known = self.state().proposals.keys();
+            known.filter(|id| id.to_string().starts_with(text)).copied().collect()
+        } else {
+            Vec::new()
+        };
+        match like.as_slice() {
+            [id] => Ok(*id),
+            [] => Err(Failure::not_found(format!("there is no proposal '{text}'"))),
+            many => {
+                let detail =
+                    format!("'{text}' is the beginning of {} proposals: give more of it", many.len());
+                Err(Failure::new(Code::Usage, detail))
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let state = self.state();
+        let key = state.key.as_ref();
+        let ready = state.key_ready.get(&(keygen::EPOCH, keygen::ATTEMPT));
+        let peers = state.members.keys().filter(|member| **member != self.me);
+        Status {
+            v: V,
+            waits: self.waits(),
+            guild: self.guild.to_string(),
+            name: self.charter.name.to_string(),
+            network: self.charter.network.to_string(),
+            member: self.name(&self.me),
+            member_key: self.me.to_string(),
+            signers_needed: self.charter.signers_needed(),
+            co_signers: self.charter.co_signer_count(),
+            height: state.height,
+            block_hash: state.block_hash.to_string(),
+            state_hash: state.hash().to_string(),
+            entries: self.document.len(),
+            founded: state.founded(),
+            group_key: key.map(|key| key.ready.group_key.to_string()),
+            key_ready: ready.map_or(0, std::collections::BTreeMap::len),
+            key_usable: state.usable_key().is_some(),
+            peers: peers.map(|member| self.peer(member)).collect(),
+            balance: self.balance().ok(),
+            open_proposals: state.proposals.values().filter(|proposal| proposal.settled.is_none()).count(),
+        }
+    }
+
+    fn peer(&self, member: &crdt::MemberId) -> Peer {
+        let connected = self.peers.connected.contains_key(member);
+        Peer {
+            name: self.name(member),
+            key: member.to_string(),
+            connected,
+            last_seen_s: self.peers.last_seen.get(member).map(|then| self.seconds_since(*then)),
+            co_signer: self.state().co_signers.contains(member),
+        }
+    }
+
+    /// What the node waits for, most urgent first.
+    fn waits(&self) -> Vec<Wait> {
+        let wait = |what: &str, missing: Vec<String>, todo: &str| Wait {
+            what: what.to_owned(),
+            missing,
+            since_s: None,
+            todo: todo.to_owned(),
+        };
+        let state = self.state();
+        let mut waits = Vec::new();
+        if let Some(why) = &self.chain_lost {
+            waits.push(wait(
+                &format!("bitcoind: {why}"),
+                vec![],
+                "check that bitcoind runs and its cookie is readable",
+            ));
+        } else if self.tip.is_none() {
+            waits.push(wait("the first block from bitcoind", vec![], "wait, or check the bitcoind settings"));
+        }
+        if let Some(recovery) = &self.recovery {
+            waits.push(wait(
+                &recovery.to_string(),
+                vec![],
+                "wait; the node forks its own chain if it speaks too soon",
+            ));
+        }
+        if let Some(why) = &self.keygen.failed {
+            waits.push(wait(&format!("the key generation failed: {why}"), vec![], "found the guild anew"));
+        }
+        let unsigned = state.members.values().filter(|member| !member.accepted);
+        let unsigned: Vec<String> = unsigned.map(|member| member.name.to_string()).collect();
+        if !unsigned.is_empty() {
+            waits.push(wait(
+                "signatures under the charter",
+                unsigned,
+                "send them the invitation (guild invite); they run guild join, then guild start",
+            ));
+        }
+        if let Some(waiting) = self.keygen.waiting().filter(|_| state.founded() && self.signer.is_none()) {
+            let missing = waiting.missing.iter().filter_map(|party| self.seat_of(*party));
+            let missing: Vec<String> = missing.map(|member| self.name(&member)).collect();
+            if !missing.is_empty() {
+                let what = format!("key generation ({:?})", waiting.step).to_lowercase();
+                waits.push(wait(&what, missing, "their nodes must run: key generation needs all co-signers"));
+            }
+        }
+        if state.key.is_some() && state.usable_key().is_none() {
+            waits.push(wait(
+                "the two test signatures of the new key",
+                vec![],
+                "wait: co-signers make them by themselves",
+            ));
+        }
+        waits.extend(self.absent());
+        waits
+    }
+
+    fn absent(&self) -> impl Iterator<Item = Wait> {
+        let others = self.state().members.keys().filter(|member| **member != self.me);
+        let gone = others.filter(|member| !self.peers.connected.contains_key(member));
+        gone.filter(|_| self.state().founded()).map(|member| Wait {
+            what: "a connection".to_owned(),
+            missing: vec![self.name(member)],
+            since_s: self.peers.last_seen.get(member).map(|then| self.seconds_since(*then)),
+            todo: "its node must run and be reachable".to_owned(),
+        })
+    }
+
+    fn proposals(&self) -> Proposals {
+        let mut proposals: Vec<_> = self.state().proposals.iter().collect();
+        proposals.sort_by_key(|(id, proposal)| (proposal.height, **id));
+        Proposals {
+            v: V,
+            proposals: proposals.into_iter().map(|(id, state)| self.proposal_dto(id, state)).collect(),
+        }
+    }
+
+    fn proposal_answer(&self, id: ProposalId) -> Outcome<Answer> {
+        let state = self.state().proposals.get(&id);
+        let state = state.ok_or_else(|| Failure::not_found(format!("there is no proposal '{id}'")))?;
+        Ok(Answer::Proposal(Box::new(self.proposal_dto(&id, state))))
+    }
+
+    fn proposal_dto(&self, id: &ProposalId, state: &ProposalState) -> ProposalDto {
+        let standing = self.standing(id, state);
+        let tally = Tally::count(self.state(), state);
+        let ballots = state.ballots.iter().map(|(member, held)| BallotDto {
+            member: self.name(member),
+            choice: held.choice.to_string(),
+            last: held.last,
+            reason: held.reason.to_string(),
+        });
+        let spend = state.spend();
+        let payment = match &standing {
+            Standing::Paid(txid, depth) => Some(Payment { txid: txid.to_string(), depth: *depth }),
+            Standing::Sent(txid) => Some(Payment { txid: txid.to_string(), depth: 0 }),
+            _ => None,
+        };
+        let subject =
+            if state.certificate.is_none() { Subject::Certificate(*id) } else { Subject::Payment(*id) };
+        ProposalDto {
+            v: V,
+            id: id.to_string(),
+            title: state.proposal.title.to_string(),
+            text: state.proposal.text.to_string(),
+            author: self.name(&state.author),
+            height: state.height,
+            close: state.close,
+            outputs: spend.outputs.iter().map(|output| self.output_dto(output)).collect(),
+            total_sat: spend.total().map_or(0, Amount::to_sat),
+            anchor: spend.anchor.to_string(),
+            status: Self::status_word(&standing).to_owned(),
+            next: self.next_line(id, state, &standing),
+            tally: TallyDto {
+                final_yes: tally.final_yes,
+                changeable_yes: tally.changeable_yes,
+                no: tally.no,
+                abstain: tally.abstain,
+                roll: tally.roll,
+                needed_above: tally.needed_above,
+            },
+            ballots: ballots.collect(),
+            not_voted: self.not_voted(state),
+            signing: payment.is_none().then(|| self.signing(&subject)),
+            certificate: state.certificate.as_ref().map(|certificate| format!("{:?}", certificate.signature)),
+            payment,
+            last_ceremony: self.last_report(&subject).cloned(),
+        }
+    }
+
+    fn output_dto(&self, output: &Output) -> OutputDto {
+        let address = bitcoin::Address::from_script(&output.script, self.charter.network);
+        OutputDto {
+            address: address.map_or_else(|_| output.script.to_hex_string(), |address| address.to_string()),
+            amount_sat: output.amount.to_sat(),
+        }
+    }
+
+    fn signing(&self, subject: &Subject) -> Signing {
+        let order = self.seat_order(subject);
+        let seats = order.iter().take(self.charter.signers_needed()).map(|member| self.name(member));
+        let (missing, next) = self.waits_for(subject).unwrap_or_default();
+        let waiting_for = missing.iter().map(|(member, since)| Waiting {
+            member: self.name(member),
+            seconds: self.seconds_since(*since),
+        });
+        Signing {
+            subject: subject.to_string(),
+            coordinator: order.first().map(|member| self.name(member)).unwrap_or_default(),
+            seats: seats.collect(),
+            waiting_for: waiting_for.collect(),
+            next_seat: next.map(|member| self.name(&member)),
+        }
+    }
+
+    fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
+        let title = Line::try_from(new.title).map_err(Failure::usage)?;
+        let text = Note::try_from(new.text).map_err(Failure::usage)?;
+        let outputs =
+            new.outputs.iter().map(|output| self.parse_output(output)).collect::<Outcome<Vec<_>>>()?;
+        let spend = Spend { outputs, anchor: self.choose_anchor()? };
+        spend.check().map_err(Failure::usage)?;
+        let balance = self.balance()?;
+        let total = spend.total().map_or(u64::MAX, Amount::to_sat);
+        if total > balance.confirmed_sat {
+            let detail = format!(
+                "the outputs add up to {total} sat, the treasury has {} sat to spend ({} sat more are not mature)",
+                balance.confirmed_sat, balance.immature_sat
+            );
+            return Err(Failure::new(Code::NotEnoughFunds, detail));
+        }
+        let proposal = Proposal { title, text, effect: Effect::Spend(spend) };
+        let signed = self.say(Payload::Propose(proposal))?;
+        self.proposal_answer(signed.id().into())
+    }
+
+    fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
+        let refuse = |why: String| Failure::usage(format!("'{}': {why}", output.address));
+        let address =
+            bitcoin::Address::from_str(&output.address).map_err(|error| refuse(error.to_string()))?;
+        let network = self.charter.network;
+        let address = address
+            .require_network(network)
+            .map_err(|_| refuse(format!("this address is not one of the guild's network, {network}")))?;
+        let amount = Amount::from_sat(output.amount_sat);
+        Ok(Output { script: address.script_pubkey(), amount })
+    }
+
+    fn vote(&mut self, proposal: ProposalId, ballot: NewBallot) -> Outcome<Answer> {
+        let reason = Note::try_from(ballot.reason).map_err(Failure::usage)?;
+        let choice = Choice::from(ballot.choice);
+        let state = self.state().proposals.get(&proposal);
+        let state = state.ok_or_else(|| Failure::not_found(format!("there is no proposal '{proposal}'")))?;
+        if let Some(held) = state.ballots.get(&self.me).filter(|held| held.last) {
+            return Err(Failure::conflict(format!("you voted {} and marked it final", held.choice)));
+        }
+        if state.withdrawn {
+            return Err(Failure::new(Code::Refused, "its author withdrew it"));
+        }
+        let (tip, close) = (self.tip_height(), state.close);
+        if tip > close && !(ballot.last && choice == Choice::Yes) {
+            let detail =
+                format!("voting closed at height {close}, the tip is {tip}: only a final yes counts now");
+            return Err(Failure::new(Code::Refused, detail));
+        }
+        self.say(Payload::Ballot(Ballot { proposal, choice, last: ballot.last, reason }))?;
+        self.proposal_answer(proposal)
+    }
+
+    fn withdraw(&mut self, proposal: ProposalId) -> Outcome<Answer> {
+        let author = self.state().proposals.get(&proposal).map(|state| state.author);
+        if author != Some(self.me) {
+            return Err(Failure::new(Code::NotAuthorised, "only its author withdraws a proposal"));
+        }
+        self.say(Payload::Withdraw { proposal })?;
+        self.proposal_answer(proposal)
+    }
+
+    /// Ask every co-signer now for the next signature of a proposal, whatever they will say.
+    fn execute(&mut self, number: u64, id: ProposalId) {
+        let Some(state) = self.state().proposals.get(&id) else { return };
+        match self.standing(&id, state) {
+            Standing::Paid(txid, _) | Standing::Sent(txid) => {
+                self.reply(number, Err(Failure::conflict(format!("already paid by {txid}"))));
+            }
+            _ if state.certificate.is_none() => self.begin(Ask::Certificate(id), Some(number)),
+            _ => {
+                let (height, fee_rate) = (self.tip_height(), self.fee_rate());
+                self.begin(Ask::Payment { decision: id, height, fee_rate }, Some(number));
+            }
+        }
+    }
+
+    fn address(&self) -> Outcome<Answer> {
+        let not_yet = || {
+            let why =
+                "no address is shown before all co-signers stored their shares and two test signatures exist";
+            Failure::new(Code::TryAgain, why)
+        };
+        let key = self.state().usable_key().ok_or_else(not_yet)?.ready.group_key;
+        let address = self.treasury.as_ref().and_then(|treasury| treasury.address(0)).ok_or_else(not_yet)?;
+        Ok(Answer::Address(Address {
+            v: V,
+            address: address.to_string(),
+            network: self.charter.network.to_string(),
+            descriptor: crdt::treasury::descriptor(&self.charter, key),
+        }))
+    }
+
+    fn balance(&self) -> Outcome<dto::Balance> {
+        let view = self.view()?;
+        let balance = view.balance();
+        Ok(dto::Balance {
+            v: V,
+            confirmed_sat: balance.confirmed.to_sat(),
+            immature_sat: balance.immature.to_sat(),
+            pending_sat: balance.pending.to_sat(),
+            height: self.tip_height(),
+        })
+    }
+
+    fn history(&self) -> Outcome<Answer> {
+        let view = self.view()?;
+        let mut records = wallet::history::history(&view, &self.spends(|_, _| true));
+        records.reverse();
+        let transactions = records.into_iter().map(|record| {
+            let (kind, proposal) = match record.kind {
+                Kind::BlockReward => ("block reward", None),
+                Kind::Contribution => ("contribution", None),
+                Kind::Payment(id) => ("payment", Some(id.to_string())),
+                Kind::Closing(id) => ("closing move", Some(id.to_string())),
+                Kind::Other => ("other", None),
+            };
+            let delta = record.received.to_signed().ok().zip(record.sent.to_signed().ok());
+            Movement {
+                txid: record.txid.to_string(),
+                height: record.height,
+                kind: kind.to_owned(),
+                delta_sat: delta.map_or(0, |(received, sent)| (received - sent).to_sat()),
+                proposal,
+            }
+        });
+        Ok(Answer::History(History { v: V, transactions: transactions.collect() }))
+    }
+
+    fn export(&self, format: Format) -> Outcome<Answer> {
+        let fail = |error: &dyn std::fmt::Display| Failure::because("cannot export the record", error);
+        let mut record =
+            crdt::view::record(&self.charter, &self.document, &self.folded).map_err(|error| fail(&error))?;
+        let heads = record.get_heads().iter().map(ToString::to_string).collect();
+        let (json, file) = match format {
+            Format::Json => (Some(crdt::view::to_json(&record).map_err(|error| fail(&error))?), None),
+            Format::Automerge => (None, Some(hex::DisplayHex::to_lower_hex_string(record.save().as_slice()))),
+        };
+        Ok(Answer::Export(Export { v: V, format, record: json, file_hex: file, heads }))
+    }
+
+    fn invite(&mut self, card: &str) -> Outcome<Answer> {
+        let card = MemberCard::from_str(card).map_err(Failure::usage)?;
+        if NetworkKind::from(card.network) != NetworkKind::from(self.charter.network)
+            || card.network != self.charter.network
+        {
+            let detail = format!(
+                "{}'s card is of {}, the guild is on {}",
+                card.name, card.network, self.charter.network
+            );
+            return Err(Failure::usage(detail));
+        }
+        let expiry = self.tip_height().saturating_add(INVITATION_BLOCKS);
+        if self.state().members.contains_key(&card.key) {
+            return Ok(Answer::Invitation(self.invitation(None)));
+        }
+        self.say(Payload::Invite(Invite { guest: card.key, name: card.name, expiry }))?;
+        Ok(Answer::Invitation(self.invitation(Some(expiry))))
+    }
+
+    fn invitation(&self, expiry: Option<u32>) -> InvitationDto {
+        let peer = crate::net::peer_of(&self.me);
+        let lines = self.addresses.iter().map(|address| format!("{address}/p2p/{peer}"));
+        let invitation = Invitation {
+            guild: self.guild,
+            network: self.charter.network,
+            addresses: lines.filter_map(|line| Line::try_from(line).ok()).collect(),
+        };
+        InvitationDto { v: V, invitation: invitation.to_string(), expiry }
+    }
+
+    fn entry(&self, text: &str) -> Outcome<Answer> {
+        let missing = || Failure::not_found(format!("there is no entry '{text}'"));
+        let id = crdt::EntryId::from_str(text).map_err(Failure::usage)?;
+        let signed = self.document.find(id).ok_or_else(missing)?;
+        let entry = signed.entry();
+        let verdict = self.folded.verdicts.get(&id).map_or_else(String::new, ToString::to_string);
+        Ok(Answer::Entry(EntryDto {
+            v: V,
+            id: id.to_string(),
+            author: self.name(&entry.author),
+            seq: entry.seq,
+            height: entry.height,
+            kind: entry.payload.kind().to_owned(),
+            verdict,
+        }))
+    }
+
+    fn link_policy(&self) -> PolicyAnswer {
+        let key = self.state().key.as_ref();
+        let certified = key.and_then(|key| key.founding.as_ref());
+        PolicyAnswer::new(
+            &self.charter,
+            keygen::EPOCH,
+            key.map(|key| key.ready.group_key),
+            certified.map(|certificate| (&self.charter.mining, certificate)),
+        )
+    }
+
+    fn pair(&self) -> Outcome<Answer> {
+        let why = "links are paired once the group key is ready and tested";
+        let key = self.state().usable_key().ok_or_else(|| Failure::new(Code::TryAgain, why))?;
+        Ok(Answer::Pair(Pair {
+            v: V,
+            guild: self.guild.to_string(),
+            member: self.me.to_string(),
+            epoch: keygen::EPOCH,
+            group_key: key.ready.group_key.to_string(),
+        }))
+    }
+}

@@ -1,0 +1,195 @@
+//! Custody: the only place that gives shares of the group key. A share for a certificate is given from a
+//! [`Passing`] that the tally made, a share for a payment from a [`CheckedTx`] that the policy made, and
+//! both are made here, from this node's own document and chain (`.ci/layers.sh` holds this).
+
+use super::{Effect, Node};
+use crate::core::ask::Ask;
+use crate::core::keygen::EPOCH;
+use crate::journal::Record;
+use crate::net::protocol::Response;
+use crdt::certificate::Body;
+use crdt::governance::{NotPassing, passing};
+use crdt::{MemberId, Passing};
+use threshold::sign::{
+    CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, SigningPackage, TransactionRequest,
+};
+use threshold::{SessionId, Wire as _};
+use wallet::CheckedTx;
+
+/// What this node is willing to sign, and what it must remember before it does.
+pub(super) struct Authorised {
+    pub(super) request: Request,
+    pub(super) checked: Option<CheckedTx>,
+}
+
+fn certificate_request(body: &Body) -> Request {
+    Request::Certificate(CertificateBody {
+        guild: body.guild.to_bytes(),
+        epoch: body.epoch,
+        proposal: body.proposal.to_bytes(),
+        option: body.option,
+        effect_hash: body.effect.0,
+        close: body.close,
+    })
+}
+
+/// The typed request for a transaction that the policy checked.
+fn payment_request(checked: &CheckedTx) -> Result<Request, Refusal> {
+    let inputs = checked.inputs().iter().map(|input| InputKey {
+        prevout: input.prevout.clone(),
+        path: input.path,
+        merkle_root: Some(input.merkle_root),
+    });
+    let decision = checked.decision().to_bytes();
+    let transaction = checked.transaction().clone();
+    TransactionRequest::new(Kind::Payment, decision, transaction, inputs.collect())
+        .map(|request| Request::Transaction(Box::new(request)))
+        .map_err(|error| Refusal::new("signable transaction", "a request to sign", error.to_string()))
+}
+
+impl From<NotPassing> for RefusalOf {
+    fn from(why: NotPassing) -> Self {
+        let (rule, expected) = match &why {
+            NotPassing::Unknown => ("known proposal", "a proposal in this node's document".to_owned()),
+            NotPassing::Withdrawn => ("not withdrawn", "a proposal its author stands by".to_owned()),
+            NotPassing::Votes(tally) => {
+                ("absolute rule", format!("final yes above {} of {}", tally.needed_above, tally.roll))
+            }
+            _ => ("certified in time", "a tip within the window after the close".to_owned()),
+        };
+        let found = match &why {
+            NotPassing::Votes(tally) => format!("final yes {}", tally.final_yes),
+            other => other.to_string(),
+        };
+        Self(Refusal::new(rule, expected, found))
+    }
+}
+
+/// Lets a verdict of the tally become a refusal.
+struct RefusalOf(Refusal);
+
+impl Node {
+    /// Judge `ask` by our own document and chain.
+    pub(super) fn authorise(&self, ask: Ask) -> Result<Authorised, Refusal> {
+        let plain = |request| Authorised { request, checked: None };
+        match ask {
+            Ask::KeyTest => self.key_test_request().map(plain),
+            Ask::Founding => {
+                let founding = Passing::founding(&self.charter, self.state()).ok_or_else(|| {
+                    Refusal::new("founded", "the charter signed by all founders", "signatures are missing")
+                })?;
+                Ok(plain(certificate_request(founding.body())))
+            }
+            Ask::Certificate(proposal) => {
+                let passing = passing(self.state(), &proposal, self.tip_height())
+                    .map_err(|why| RefusalOf::from(why).0)?;
+                Ok(plain(certificate_request(passing.body())))
+            }
+            Ask::Payment { decision, height, fee_rate } => {
+                let checked = self.check_payment(decision, height, fee_rate)?;
+                Ok(Authorised { request: payment_request(&checked)?, checked: Some(checked) })
+            }
+        }
+    }
+
+    fn key_test_request(&self) -> Result<Request, Refusal> {
+        let key = self.state().key.as_ref();
+        let key = key.ok_or_else(|| Refusal::new("key ready", "a key stored by all", "none yet"))?;
+        let session = SessionId::from_bytes(key.ready.transcript.0);
+        Ok(Request::KeyTest(KeyTest { guild: self.guild.to_bytes(), epoch: EPOCH, session }))
+    }
+
+    /// What the coordinator asks for, before anybody judged it. Giving a share is another matter.
+    pub(super) fn request_to_ask(&self, ask: Ask) -> Result<Authorised, Refusal> {
+        match ask {
+            Ask::Certificate(id) => {
+                let proposal = self.state().proposals.get(&id);
+                let proposal = proposal.ok_or_else(|| RefusalOf::from(NotPassing::Unknown).0)?;
+                let request = certificate_request(&proposal.body(self.guild, id));
+                Ok(Authorised { request, checked: None })
+            }
+            other => self.authorise(other),
+        }
+    }
+
+    /// Answer a coordinator that offers us a seat.
+    pub(super) fn seat(
+        &mut self,
+        from: MemberId,
+        ask: Ask,
+        session: [u8; 32],
+        request: [u8; 32],
+    ) -> Response {
+        match self.commit(from, ask, SessionId::from_bytes(session), RequestId::from_bytes(request)) {
+            Ok(commitments) => Response::Commitments(commitments.to_wire()),
+            Err(refusal) => Response::Refused(refusal),
+        }
+    }
+
+    /// Draw nonces for a request that we are willing to sign.
+    pub(super) fn commit(
+        &mut self,
+        coordinator: MemberId,
+        ask: Ask,
+        session: SessionId,
+        expected: RequestId,
+    ) -> Result<threshold::sign::Commitments, Refusal> {
+        let authorised = self.authorise(ask)?;
+        let (ours, theirs) = (authorised.request.id(), expected);
+        if ours != theirs {
+            return Err(Refusal::new("same request", ours.to_string(), theirs.to_string()));
+        }
+        let party = self.party_of(&coordinator);
+        let party = party.ok_or_else(|| Refusal::new("co-signer", "a co-signer asking", "somebody else"))?;
+        let signer = self.signer.as_mut().ok_or_else(no_share)?;
+        signer
+            .commit(&authorised.request, session, party, &mut &mut *self.rng, self.now)
+            .map_err(|why| Refusal::new("signing session", "a seat that can be taken", why.to_string()))
+    }
+
+    /// Answer a coordinator that has all commitments.
+    pub(super) fn give_shares(&mut self, from: MemberId, ask: Ask, package: &[u8]) -> Response {
+        let given = SigningPackage::from_wire(package)
+            .map_err(|error| Refusal::new("signing package", "a package that decodes", error.to_string()))
+            .and_then(|package| self.share(from, ask, &package));
+        match given {
+            Ok(shares) => Response::Shares(shares.to_wire()),
+            Err(refusal) => Response::Refused(refusal),
+        }
+    }
+
+    /// Judge once more, journal the intent, then give our shares.
+    pub(super) fn share(
+        &mut self,
+        coordinator: MemberId,
+        ask: Ask,
+        package: &SigningPackage,
+    ) -> Result<threshold::sign::Shares, Refusal> {
+        let authorised = self.authorise(ask)?;
+        if authorised.request.id() != package.request {
+            let (ours, theirs) = (authorised.request.id().to_string(), package.request.to_string());
+            return Err(Refusal::new("same request", ours, theirs));
+        }
+        let party = self.party_of(&coordinator);
+        let signer = self.signer.as_mut().ok_or_else(no_share)?;
+        if signer.coordinator(package.session) != party {
+            return Err(Refusal::new("signing session", "the coordinator of the session", "another member"));
+        }
+        let shares = signer
+            .sign(package, self.now)
+            .map_err(|why| Refusal::new("signing session", "a session with fresh nonces", why.to_string()))?;
+        // Effects are carried out in order: the intent is on the disk before the answer leaves.
+        if let Some(checked) = &authorised.checked {
+            let intent = Record::SpendIntent {
+                decision: checked.decision(),
+                txid: checked.transaction().compute_txid(),
+            };
+            self.effects.push_back(Effect::Journal(intent));
+        }
+        Ok(shares)
+    }
+}
+
+fn no_share() -> Refusal {
+    Refusal::new("key share", "a share of the group key here", "none")
+}

@@ -1,0 +1,289 @@
+//! What is due, and what to tell people about it. Judgements of this node, never part of the state (§5).
+
+use super::Node;
+use crate::core::ask::{Ask, Subject};
+use crate::error::Outcome;
+use crate::journal::Record;
+use bitcoin::Transaction;
+use crdt::governance::{NotPassing, Tally, passing};
+use crdt::limits::{DEPTH, WINDOW};
+use crdt::state::{How, ProposalState};
+use crdt::{Height, ProposalId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use threshold::Timestamp;
+use wallet::Lineage;
+use wallet::anchor::End;
+
+/// How often an unconfirmed payment is given to bitcoind again.
+const REBROADCAST: Duration = Duration::from_secs(60);
+
+/// What this node alone knows of decisions: from its journal.
+#[derive(Debug, Default)]
+pub(super) struct Local {
+    /// The height at which we first held the certificate.
+    pub(super) certified_at: BTreeMap<ProposalId, Height>,
+    /// Fully signed payments.
+    pub(super) payments: BTreeMap<ProposalId, Transaction>,
+    /// Why bitcoind refused one.
+    refused: BTreeMap<ProposalId, String>,
+    next_broadcast: Timestamp,
+    fee_rate: Option<u64>,
+}
+
+impl Local {
+    pub(super) fn from_records(records: &[Record]) -> Outcome<Self> {
+        let mut local = Self::default();
+        for record in records {
+            match record {
+                Record::Certified { decision, height } => {
+                    local.certified_at.entry(*decision).or_insert(*height);
+                }
+                Record::Payment { decision, transaction } => {
+                    let transaction = bitcoin::consensus::deserialize(transaction)
+                        .map_err(|error| crate::error::Failure::because("cannot read the journal", error))?;
+                    local.payments.insert(*decision, transaction);
+                }
+                Record::Begin(_) | Record::Own(_) | Record::SpendIntent { .. } => {}
+            }
+        }
+        Ok(local)
+    }
+
+    /// What bitcoind estimates, in satoshis per virtual byte.
+    pub(super) const fn fee_rate(&self) -> Option<u64> {
+        self.fee_rate
+    }
+
+    pub(super) const fn set_fee_rate(&mut self, rate: Option<u64>) {
+        self.fee_rate = rate;
+    }
+
+    pub(super) fn broadcast(&mut self, decision: ProposalId, result: Result<(), String>) {
+        match result {
+            Ok(()) => drop(self.refused.remove(&decision)),
+            Err(why) => {
+                tracing::warn!(target: "guild::wallet", decision = %decision.short(), %why, "bitcoind refused a payment");
+                self.refused.insert(decision, why);
+                self.payments.remove(&decision); // to be built anew from the present chain
+            }
+        }
+    }
+}
+
+/// Where a decision stands for this node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Taken back.
+    Withdrawn,
+    /// Not decided.
+    Open(NotPassing),
+    /// Decided; its certificate is due.
+    Passing,
+    /// Certified; the delay runs until this height.
+    Delayed(Height),
+    /// Certified, its payment is due.
+    Payable,
+    /// Certified, but no payment can be made now: the line says why.
+    Stuck(String),
+    /// Certified, and not paid in time.
+    Expired(Height),
+    /// Signed by us and given to bitcoind.
+    Sent(bitcoin::Txid),
+    /// Paid at this depth; 0 in the mempool.
+    Paid(bitcoin::Txid, Height),
+    /// Ended without payment.
+    Ended(How, bitcoin::Txid),
+}
+
+impl Node {
+    /// Journal when we first held each certificate: delays run from there.
+    pub(super) fn note_certificates(&mut self) {
+        let Some(tip) = self.tip else { return };
+        let state = &self.folded.state;
+        let certified = state.proposals.iter().filter(|(_, proposal)| proposal.certificate.is_some());
+        for (id, _) in certified {
+            if let std::collections::btree_map::Entry::Vacant(slot) = self.decisions.certified_at.entry(*id) {
+                slot.insert(tip.height);
+                let record = Record::Certified { decision: *id, height: tip.height };
+                self.effects.push_back(super::Effect::Journal(record));
+            }
+        }
+    }
+
+    /// The height from which a certified spend may be paid.
+    pub(super) fn executable_from(&self, id: &ProposalId) -> Option<Height> {
+        let certified = self.decisions.certified_at.get(id)?;
+        Some(certified.saturating_add(self.charter.spend.delay))
+    }
+
+    pub(super) fn standing(&self, id: &ProposalId, proposal: &ProposalState) -> Standing {
+        if let Some(settled) = &proposal.settled
+            && settled.how != How::Paid
+        {
+            return Standing::Ended(settled.how, settled.txid);
+        }
+        match self.lineage(id, proposal) {
+            Some(Lineage::Paid(end)) => return Standing::Paid(end.txid, end.depth),
+            Some(Lineage::Closed(end)) => return Standing::Ended(How::Closed, end.txid),
+            Some(Lineage::Lost(end)) => return Standing::Ended(How::Lost, end.txid),
+            Some(Lineage::Open { .. } | Lineage::NoAnchor) | None => {}
+        }
+        if proposal.certificate.is_none() {
+            return match passing(self.state(), id, self.tip_height()) {
+                Ok(_) => Standing::Passing,
+                Err(NotPassing::Withdrawn) => Standing::Withdrawn,
+                Err(why) => Standing::Open(why),
+            };
+        }
+        self.standing_certified(id)
+    }
+
+    fn standing_certified(&self, id: &ProposalId) -> Standing {
+        if let Some(payment) = self.decisions.payments.get(id) {
+            return Standing::Sent(payment.compute_txid());
+        }
+        let from = self.executable_from(id).unwrap_or(Height::MAX);
+        let tip = self.tip_height();
+        if tip < from {
+            return Standing::Delayed(from);
+        }
+        if tip > from.saturating_add(WINDOW) {
+            return Standing::Expired(from.saturating_add(WINDOW));
+        }
+        match self.check_payment(*id, tip, self.fee_rate()) {
+            Ok(_) => Standing::Payable,
+            Err(why) => {
+                Standing::Stuck(format!("{}: expected {}, found {}", why.rule(), why.expected(), why.found()))
+            }
+        }
+    }
+
+    /// Certificates and payments that are due.
+    pub(super) fn due_decisions(&self) -> impl Iterator<Item = Ask> {
+        let (height, fee_rate) = (self.tip_height(), self.fee_rate());
+        self.state().proposals.iter().filter_map(move |(id, proposal)| match self.standing(id, proposal) {
+            Standing::Passing => Some(Ask::Certificate(*id)),
+            Standing::Payable => Some(Ask::Payment { decision: *id, height, fee_rate }),
+            _ => None,
+        })
+    }
+
+    /// Give unconfirmed payments to bitcoind again, from time to time.
+    pub(super) fn rebroadcast(&mut self) {
+        if self.now < self.decisions.next_broadcast {
+            return;
+        }
+        self.decisions.next_broadcast = self.now.after(REBROADCAST);
+        let open = self.decisions.payments.iter().filter(|(id, _)| {
+            let proposal = self.folded.state.proposals.get(id);
+            let lineage = proposal.and_then(|proposal| self.lineage(id, proposal));
+            !matches!(lineage, Some(Lineage::Paid(End { depth: 1.., .. })))
+        });
+        let again: Vec<_> = open.map(|(id, payment)| (*id, payment.clone())).collect();
+        for (id, payment) in again {
+            self.effects.push_back(super::Effect::Broadcast(id, payment));
+        }
+    }
+
+    /// One word for lists.
+    pub(super) fn status_word(standing: &Standing) -> &'static str {
+        match standing {
+            Standing::Withdrawn => "withdrawn",
+            Standing::Open(NotPassing::Late { .. }) | Standing::Expired(_) => "lapsed",
+            Standing::Open(_) => "open",
+            Standing::Passing => "passing",
+            Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
+            Standing::Sent(_) => "paid",
+            Standing::Paid(_, depth) if *depth >= DEPTH => "final",
+            Standing::Paid(..) => "paid",
+            Standing::Ended(How::Closed, _) => "closed",
+            Standing::Ended(..) => "lost",
+        }
+    }
+
+    /// One line: what happens next and why, or why nothing can.
+    pub(super) fn next_line(&self, id: &ProposalId, proposal: &ProposalState, standing: &Standing) -> String {
+        let tip = self.tip_height();
+        match standing {
+            Standing::Withdrawn => "cannot execute because its author withdrew it".to_owned(),
+            Standing::Open(why @ NotPassing::Votes(tally)) => {
+                let missing = self.not_voted(proposal).join(", ");
+                let hint = if tally.final_yes + tally.changeable_yes > tally.needed_above {
+                    "; some yes votes are not final: their voters can make them so".to_owned()
+                } else if missing.is_empty() {
+                    String::new()
+                } else {
+                    format!("; not voted: {missing}")
+                };
+                format!("cannot execute because {why}{hint}")
+            }
+            Standing::Open(why) => format!("cannot execute because {why}"),
+            Standing::Passing => {
+                let tally = Tally::count(self.state(), proposal);
+                let why = format!(
+                    "final yes {} is above {} of {}",
+                    tally.final_yes, tally.needed_above, tally.roll
+                );
+                format!("is certified next because {why}; {}", self.progress(&Subject::Certificate(*id)))
+            }
+            Standing::Delayed(from) => format!(
+                "executes at height {from}, in {} blocks, because certified spends wait {} blocks for a veto",
+                from - tip,
+                self.charter.spend.delay
+            ),
+            Standing::Payable => format!(
+                "executes next because it was certified at height {} and the delay of {} blocks is over; {}",
+                self.decisions.certified_at.get(id).copied().unwrap_or_default(),
+                self.charter.spend.delay,
+                self.progress(&Subject::Payment(*id))
+            ),
+            Standing::Stuck(why) => format!("cannot execute because of the rule {why}"),
+            Standing::Expired(end) => {
+                format!("cannot execute because it was payable until height {end}, the tip is {tip}")
+            }
+            Standing::Sent(txid) => match self.decisions.refused.get(id) {
+                Some(why) => format!("paid by {txid}, which bitcoind refuses: {why}"),
+                None => format!("paid by {txid}, sent to bitcoind"),
+            },
+            Standing::Paid(txid, 0) => format!("paid by {txid}, which waits for a block"),
+            Standing::Paid(txid, depth) if *depth < DEPTH => {
+                format!("paid by {txid}, {depth} deep: final in {} blocks", DEPTH - depth)
+            }
+            Standing::Paid(txid, depth) => format!("paid by {txid}, final at depth {depth}"),
+            Standing::Ended(How::Closed, txid) => format!("closed without payment by {txid}"),
+            Standing::Ended(_, txid) => format!("lost: its coin left by the recovery leaf in {txid}"),
+        }
+    }
+
+    /// Who has not voted.
+    pub(super) fn not_voted(&self, proposal: &ProposalState) -> Vec<String> {
+        let members = self.state().members.keys();
+        members
+            .filter(|member| !proposal.ballots.contains_key(member))
+            .map(|member| self.name(member))
+            .collect()
+    }
+
+    /// Who leads a signature and whom it waits for.
+    fn progress(&self, subject: &Subject) -> String {
+        let order = self.seat_order(subject);
+        let leader = order.first().map(|member| self.name(member)).unwrap_or_default();
+        match self.waits_for(subject) {
+            Some((missing, next)) if !missing.is_empty() => {
+                let waits = missing.iter().map(|(member, since)| {
+                    format!("{} (silent {} s)", self.name(member), self.seconds_since(*since))
+                });
+                let next = next.map(|member| format!("; {} takes the next free seat", self.name(&member)));
+                let waits = waits.collect::<Vec<_>>().join(", ");
+                format!("waiting for {waits}{}", next.unwrap_or_default())
+            }
+            Some(_) => "signing".to_owned(),
+            None => format!("{leader} coordinates"),
+        }
+    }
+
+    pub(super) fn seconds_since(&self, then: Timestamp) -> u64 {
+        self.now.as_millis().saturating_sub(then.as_millis()) / 1_000
+    }
+}

@@ -1,0 +1,310 @@
+//! The daemon: one loop that feeds the machine and carries out its effects, strictly in order.
+
+use crate::api::dto::{Answer, Command};
+use crate::api::server::{self, Question};
+use crate::chain::{self, News};
+use crate::config::Config;
+use crate::core::{Effect, Input, Node, Start};
+use crate::error::{Code, Failure, Outcome};
+use crate::home::{self, Home};
+use crate::journal::{Journal, Record};
+use crate::keystore::Keystore;
+use crate::net;
+use crate::store::Store;
+use bitcoin::hex::DisplayHex as _;
+use crdt::{Charter, MemberId, Signed};
+use rand::rngs::OsRng;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use threshold::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+/// How often the machine hears of time.
+const TICK: Duration = Duration::from_millis(250);
+/// How often bitcoind is asked for news.
+const POLL: Duration = Duration::from_millis(500);
+/// Requests of the API under way.
+const QUESTIONS: usize = 64;
+
+struct Daemon {
+    node: Node,
+    keystore: Keystore,
+    home: Home,
+    journal: Journal,
+    store: Store,
+    wallet: wallet::Store,
+    net: mpsc::Sender<net::Command>,
+    chain: mpsc::Sender<chain::Question>,
+    replies: HashMap<u64, oneshot::Sender<Outcome<Answer>>>,
+    next_reply: u64,
+    polling: bool,
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one clock of the node, in its shell")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Run the node in `home` until the process is told to stop. `ready` hears the API's address once it
+/// answers.
+///
+/// # Errors
+///
+/// What keeps it from starting, or what it must not go on without: the disk, the journal.
+pub async fn run(
+    home: Home,
+    config: Config,
+    keystore: Keystore,
+    ready: impl FnOnce(&Charter, &Config),
+) -> Outcome<()> {
+    let charter = read_charter(&home)?;
+    if charter.network != config.network {
+        let detail = format!("the charter is for {}, this node for {}", charter.network, config.network);
+        return Err(Failure::new(Code::BadConfig, detail));
+    }
+    let listener = TcpListener::bind(config.api).await.map_err(|error| {
+        Failure::new(Code::BadConfig, format!("the API cannot listen on {}: {error}", config.api))
+    })?;
+    let listen = config.listen.parse().map_err(|error| Failure::because("config: listen", error))?;
+    let (cookie, link_token) = tokens(&home)?;
+
+    let (net_events_in, mut net_events) = mpsc::channel(net::limits::QUEUE);
+    let (net_commands, net_commands_out) = mpsc::channel(net::limits::QUEUE);
+    let (questions_in, mut questions) = mpsc::channel::<Question>(QUESTIONS);
+    let (chain_questions, mut chain_news) = chain::start(config.bitcoind.clone(), config.network);
+
+    let key = keystore.member().clone();
+    let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, net_commands, chain_questions)?;
+    let mut tasks: JoinSet<Outcome<()>> = JoinSet::new();
+    tasks.spawn(net::run(key, charter.id(), listen, net_events_in, net_commands_out));
+    tasks.spawn(server::serve(listener, questions_in, cookie, link_token));
+    daemon.carry_out().await?;
+    ready(&charter, &config);
+
+    let mut tick = tokio::time::interval(TICK);
+    let mut poll = tokio::time::interval(POLL);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|error| Failure::because("cannot listen for signals", error))?;
+    let outcome = loop {
+        tokio::select! {
+            Some(event) = net_events.recv() => daemon.feed(Input::Net(event)).await?,
+            Some(news) = chain_news.recv() => daemon.on_news(news).await?,
+            Some((command, reply)) = questions.recv() => daemon.on_question(command, reply).await?,
+            _ = tick.tick() => daemon.feed(Input::Tick).await?,
+            _ = poll.tick() => daemon.poll().await,
+            Some(ended) = tasks.join_next() => {
+                break ended.unwrap_or_else(|error| Err(Failure::because("a part of the node stopped", error)));
+            }
+            _ = tokio::signal::ctrl_c() => break Ok(()),
+            _ = terminate.recv() => break Ok(()),
+        }
+    };
+    drop(std::fs::remove_file(daemon.home.cookie()));
+    tasks.shutdown().await;
+    outcome
+}
+
+/// The charter that `found` or `join` left.
+///
+/// # Errors
+///
+/// Says how to get one.
+pub fn read_charter(home: &Home) -> Outcome<Charter> {
+    if !home.charter().exists() {
+        let detail = format!(
+            "{} belongs to no guild yet: guild found CARD… makes one, guild join guild1… joins one",
+            home.root().display()
+        );
+        return Err(Failure::new(Code::Conflict, detail));
+    }
+    let bytes = home::read(&home.charter())?;
+    Charter::from_bytes(&bytes).map_err(|error| Failure::because("cannot read the charter", error))
+}
+
+/// A fresh token for the command line, and the lasting one of paired links.
+fn tokens(home: &Home) -> Outcome<(String, String)> {
+    let fresh = || {
+        let mut token = [0; 32];
+        getrandom::fill(&mut token).map_err(|error| Failure::because("no randomness", error))?;
+        Ok::<_, Failure>(token.to_lower_hex_string())
+    };
+    let cookie = fresh()?;
+    home::write_private(&home.cookie(), cookie.as_bytes())?;
+    if !home.link_token().exists() {
+        home::write_private(&home.link_token(), fresh()?.as_bytes())?;
+    }
+    let link_token = String::from_utf8_lossy(&home::read(&home.link_token())?).into_owned();
+    Ok((cookie, link_token))
+}
+
+impl Daemon {
+    fn open(
+        home: Home,
+        config: &Config,
+        charter: Charter,
+        keystore: Keystore,
+        net: mpsc::Sender<net::Command>,
+        chain: mpsc::Sender<chain::Question>,
+    ) -> Outcome<Self> {
+        let (journal, records, journal_intact) = open_journal(&home)?;
+        let store = Store::open(&home)?;
+        let fail = |error: &dyn std::fmt::Display| Failure::because("cannot open the wallet", error);
+        let mut wallet = wallet::Store::open(store.db()).map_err(|error| fail(&error))?;
+        let kept = wallet.load().or_else(|error| {
+            tracing::warn!(target: "guild::wallet", %error, "the wallet is read from the chain again");
+            wallet.clear().map(|()| None)
+        });
+        let guild = charter.id();
+        let me = MemberId::from(&keystore.member().verifying_key());
+        let own = records.iter().filter_map(|record| match record {
+            Record::Own(bytes) => Signed::verify(bytes, guild).ok(),
+            _ => None,
+        });
+        let start = Start {
+            key: keystore.member().clone(),
+            own: own.collect(),
+            others: store.entries(guild)?.into_iter().filter(|signed| signed.entry().author != me).collect(),
+            share: kept_share(&home, &keystore)?,
+            keygen: keystore.load(Node::KEYGEN_SECRET)?,
+            wallet: kept.map_err(|error| fail(&error))?,
+            addresses: vec![config.announce.clone().unwrap_or_else(|| config.listen.clone())],
+            bootstrap: read_lines(&home.peers()),
+            charter,
+            records,
+            journal_intact,
+        };
+        let node = Node::start(start, Box::new(OsRng), now())?;
+        Ok(Self {
+            node,
+            keystore,
+            home,
+            journal,
+            store,
+            wallet,
+            net,
+            chain,
+            replies: HashMap::new(),
+            next_reply: 0,
+            polling: false,
+        })
+    }
+
+    async fn feed(&mut self, input: Input) -> Outcome<()> {
+        self.node.handle(input, now());
+        self.carry_out().await
+    }
+
+    async fn on_news(&mut self, news: News) -> Outcome<()> {
+        match news {
+            News::Update(update) => {
+                let more = update.more;
+                self.polling = false;
+                self.feed(Input::Chain(update)).await?;
+                if more {
+                    self.poll().await;
+                }
+                Ok(())
+            }
+            News::Lost(why) => {
+                self.polling = false;
+                self.feed(Input::ChainLost(why)).await
+            }
+            News::Broadcast(decision, result) => self.feed(Input::Broadcast(decision, result)).await,
+        }
+    }
+
+    async fn on_question(
+        &mut self,
+        command: Command,
+        reply: oneshot::Sender<Outcome<Answer>>,
+    ) -> Outcome<()> {
+        self.replies.retain(|_, waiting| !waiting.is_closed());
+        self.next_reply += 1;
+        self.replies.insert(self.next_reply, reply);
+        self.feed(Input::Command(self.next_reply, command)).await
+    }
+
+    /// Ask bitcoind for news, unless it still works on the last question.
+    async fn poll(&mut self) {
+        if !self.polling {
+            let (position, anew) = self.node.chain_position();
+            self.polling = self.chain.send(chain::Question::Poll(position, anew)).await.is_ok();
+        }
+    }
+
+    /// Carry out what the machine wants, in order. A failure of the disk stops the node.
+    async fn carry_out(&mut self) -> Outcome<()> {
+        while let Some(effect) = self.node.next_effect() {
+            match effect {
+                Effect::Journal(record) => self.journal.append(&record)?,
+                Effect::Store(signed) => self.store.keep(&signed)?,
+                Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
+                Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
+                Effect::StoreShare(epoch, share) => {
+                    let read_back = self.keystore.store_share(epoch, &share)?;
+                    self.node.handle(Input::ShareStored(read_back), now());
+                }
+                Effect::StoreBlob(name, bytes) => home::write_private(&self.home.blob(&name), &bytes)?,
+                Effect::StoreWallet(changes) => {
+                    let kept = self.wallet.append(&changes);
+                    kept.map_err(|error| Failure::because("the wallet's database", error))?;
+                }
+                Effect::Net(command) => drop(self.net.send(command).await),
+                Effect::Broadcast(decision, transaction) => {
+                    drop(self.chain.send(chain::Question::Broadcast(decision, transaction)).await);
+                }
+                Effect::Reply(number, answer) => {
+                    if let Some(reply) = self.replies.remove(&number) {
+                        drop(reply.send(answer));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The journal of this node. One that is missing, or not the one these keys began with, is not trusted:
+/// a restored backup must not sign its own past a second time.
+fn open_journal(home: &Home) -> Outcome<(Journal, Vec<Record>, bool)> {
+    let path = home.journal();
+    if !path.exists() {
+        tracing::warn!(target: "guild::journal", "there is no journal: listening before speaking");
+        let journal = new_journal(home)?;
+        return Ok((journal, Vec::new(), false));
+    }
+    let opened = Journal::open(&path)?;
+    if opened.cut > 0 {
+        tracing::warn!(target: "guild::journal", bytes = opened.cut, "cut off a half-written record");
+    }
+    let mark = std::fs::read(home.journal_mark()).unwrap_or_default();
+    let intact = matches!(opened.records.first(), Some(Record::Begin(id)) if mark == id);
+    Ok((opened.journal, opened.records, intact))
+}
+
+/// Begin a journal. Only `guild init` also leaves the mark that says it is whole.
+///
+/// # Errors
+///
+/// If there is one, or the disk refuses.
+pub fn new_journal(home: &Home) -> Outcome<Journal> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| Failure::because("no randomness", error))?;
+    Journal::create(&home.journal(), id)
+}
+
+fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<(threshold::KeyShare, Vec<u8>)>> {
+    let transcript = home.blob(Node::TRANSCRIPT_BLOB);
+    if !transcript.exists() {
+        return Ok(None); // a key generation that did not finish goes on from its own state
+    }
+    let Some(share) = keystore.share(Node::EPOCH)? else { return Ok(None) };
+    Ok(Some((share, home::read(&transcript)?)))
+}
+
+fn read_lines(path: &std::path::Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}

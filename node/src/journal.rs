@@ -1,0 +1,175 @@
+//! The journal: what must survive a power cut (§12). Append-only; every record is on the disk before
+//! [`Journal::append`] returns. A torn tail is cut off on open; an fsync error is fatal.
+//!
+//! Record: length (u32, big-endian) ‖ CRC-32 of the payload (big-endian) ‖ payload.
+
+use crate::error::{Failure, Outcome};
+use bitcoin::Txid;
+use crdt::{Height, ProposalId};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+/// The longest record: an entry and its frame fit many times.
+const RECORD_MAX: usize = 256 * 1024;
+
+/// What the journal remembers. New kinds are added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// Which journal this is; a mark outside of it must name the same. Always first.
+    Begin([u8; 16]),
+    /// An entry of our own, before anybody hears of it.
+    Own(Vec<u8>),
+    /// We are about to give a share for a payment of this decision.
+    SpendIntent {
+        /// The decision.
+        decision: ProposalId,
+        /// The transaction.
+        txid: Txid,
+    },
+    /// We first held the certificate of this decision at this height: its delay runs from here.
+    Certified {
+        /// The decision.
+        decision: ProposalId,
+        /// Our tip then.
+        height: Height,
+    },
+    /// A payment that is fully signed, before it is broadcast.
+    Payment {
+        /// The decision it pays.
+        decision: ProposalId,
+        /// The transaction in consensus encoding.
+        transaction: Vec<u8>,
+    },
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+}
+
+/// What opening a journal gave.
+#[derive(Debug)]
+pub struct Opened {
+    /// To append to.
+    pub journal: Journal,
+    /// All that it holds.
+    pub records: Vec<Record>,
+    /// Bytes of a torn last record that were cut off.
+    pub cut: u64,
+}
+
+impl Journal {
+    /// Make a new journal that begins with `id`.
+    ///
+    /// # Errors
+    ///
+    /// If there is one already, or the disk refuses.
+    pub fn create(path: &Path, id: [u8; 16]) -> Outcome<Self> {
+        let fail =
+            |error| Failure::because(format_args!("cannot create the journal {}", path.display()), error);
+        let file = OpenOptions::new().create_new(true).read(true).write(true).open(path).map_err(fail)?;
+        let mut journal = Self { file };
+        journal.append(&Record::Begin(id))?;
+        let parent = path.parent().unwrap_or(Path::new("."));
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(fail)?;
+        Ok(journal)
+    }
+
+    /// Open and read a journal; cut off what a crash left half-written.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or holds a record that is whole but unknown: we never go on without what we
+    /// once promised.
+    pub fn open(path: &Path) -> Outcome<Opened> {
+        let fail =
+            |error| Failure::because(format_args!("cannot open the journal {}", path.display()), error);
+        let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(fail)?;
+        let (records, good) = parse(&bytes)?;
+        let cut = bytes.len() as u64 - good;
+        if cut > 0 {
+            file.set_len(good).and_then(|()| file.sync_all()).map_err(fail)?;
+        }
+        file.seek(SeekFrom::Start(good)).map_err(fail)?;
+        Ok(Opened { journal: Self { file }, records, cut })
+    }
+
+    /// Make `record` durable.
+    ///
+    /// # Errors
+    ///
+    /// Fatal to the caller: after a failed fsync nobody knows what is on the disk.
+    pub fn append(&mut self, record: &Record) -> Outcome<()> {
+        let payload = postcard::to_stdvec(record).expect("a record always encodes");
+        let len = u32::try_from(payload.len()).expect("records are far below 4 GiB");
+        let mut frame = len.to_be_bytes().to_vec();
+        frame.extend_from_slice(&crc32fast::hash(&payload).to_be_bytes());
+        frame.extend_from_slice(&payload);
+        let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
+        written.map_err(|error| Failure::because("the journal cannot be written, stopping", error))
+    }
+}
+
+/// The whole records at the beginning of `bytes`, and how many bytes they take.
+fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
+    let mut records = Vec::new();
+    let mut rest = bytes;
+    while let Some((payload, after)) = frame(rest) {
+        let record = postcard::from_bytes(payload).map_err(|_| {
+            Failure::because("cannot read the journal", "it holds a record of another version")
+        })?;
+        records.push(record);
+        rest = after;
+    }
+    Ok((records, (bytes.len() - rest.len()) as u64))
+}
+
+fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    let len = usize::try_from(u32::from_be_bytes(*len)).ok().filter(|len| *len <= RECORD_MAX)?;
+    let (payload, rest) = rest.split_at_checked(len)?;
+    (crc32fast::hash(payload) == u32::from_be_bytes(*crc)).then_some((payload, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(byte: u8) -> Record {
+        Record::Own(vec![byte; 40])
+    }
+
+    #[test]
+    fn a_tail_torn_anywhere_is_cut_and_the_rest_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::create(&path, [1; 16]).unwrap();
+        journal.append(&own(1)).unwrap();
+        let whole = std::fs::metadata(&path).unwrap().len();
+        journal.append(&own(2)).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for end in usize::try_from(whole).unwrap()..bytes.len() {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            let opened = Journal::open(&path).unwrap();
+            assert_eq!(opened.records, [Record::Begin([1; 16]), own(1)], "cut at {end}");
+            assert_eq!(opened.cut, end as u64 - whole);
+            let mut journal = opened.journal;
+            journal.append(&own(3)).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().records, [Record::Begin([1; 16]), own(1), own(3)]);
+        }
+    }
+
+    #[test]
+    fn a_journal_is_never_made_over_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        Journal::create(&path, [1; 16]).unwrap();
+        assert!(Journal::create(&path, [2; 16]).is_err());
+    }
+}

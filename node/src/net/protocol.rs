@@ -1,0 +1,126 @@
+//! What nodes ask of each other, directly: versioned by the protocol's name, bounded, canonical postcard.
+
+use crate::core::ask::Ask;
+use crate::net::limits::{REQUEST_MAX, RESPONSE_MAX};
+use crdt::sync::{Frontier, Range};
+use libp2p::StreamProtocol;
+use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io;
+use threshold::sign::Refusal;
+
+/// The protocol's name on the wire.
+pub const NAME: StreamProtocol = StreamProtocol::new("/hashguild/node/1");
+
+/// What a node asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The charter of the guild.
+    Charter,
+    /// "This is what I have; what have you?"
+    Frontier(Frontier),
+    /// Entries.
+    Pull(Vec<Range>),
+    /// A message of a key generation ([`threshold::dkg::DkgMessage`]).
+    Dkg(Vec<u8>),
+    /// "Take a seat in this signing session."
+    Commit {
+        /// What is to be signed: the signer builds the request itself.
+        ask: Ask,
+        /// The coordinator's name for this session.
+        session: [u8; 32],
+        /// The id of the request as the coordinator built it.
+        request: [u8; 32],
+    },
+    /// "Give your shares" ([`threshold::sign::SigningPackage`]).
+    Sign {
+        /// What is to be signed.
+        ask: Ask,
+        /// The commitments of all seats.
+        package: Vec<u8>,
+    },
+}
+
+/// What a node answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// The charter's bytes.
+    Charter(Vec<u8>),
+    /// What we have.
+    Frontier(Frontier),
+    /// A page of entries.
+    Entries(Vec<Vec<u8>>),
+    /// Received.
+    Taken,
+    /// Commitments of the seat ([`threshold::sign::Commitments`]).
+    Commitments(Vec<u8>),
+    /// Signature shares of the seat ([`threshold::sign::Shares`]).
+    Shares(Vec<u8>),
+    /// No share, and why.
+    Refused(Refusal),
+    /// The asker has no right to this.
+    NotAllowed,
+}
+
+/// Reads and writes both, within bounds.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Codec;
+
+async fn read<T: DeserializeOwned>(io: &mut (impl AsyncRead + Unpin + Send), max: u64) -> io::Result<T> {
+    let mut bytes = Vec::new();
+    io.take(max + 1).read_to_end(&mut bytes).await?;
+    let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+    if bytes.len() as u64 > max {
+        return Err(bad("message above the size limit"));
+    }
+    postcard::from_bytes(&bytes).map_err(|_| bad("message does not decode"))
+}
+
+async fn write(
+    io: &mut (impl AsyncWrite + Unpin + Send),
+    message: &(impl Serialize + Sync),
+) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    io.write_all(&bytes).await?;
+    io.close().await
+}
+
+impl libp2p::request_response::Codec for Codec {
+    type Protocol = StreamProtocol;
+    type Request = Request;
+    type Response = Response;
+
+    async fn read_request<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Request> {
+        read(io, REQUEST_MAX).await
+    }
+
+    async fn read_response<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Response> {
+        read(io, RESPONSE_MAX).await
+    }
+
+    async fn write_request<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        request: Request,
+    ) -> io::Result<()> {
+        write(io, &request).await
+    }
+
+    async fn write_response<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        response: Response,
+    ) -> io::Result<()> {
+        write(io, &response).await
+    }
+}
