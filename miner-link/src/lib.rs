@@ -1,1 +1,34 @@
-//! Stub.
+//! Runs a guild's miners.
+//!
+//! A link obeys one thing: a mining policy that its guild certified. It takes templates from its own
+//! bitcoind, makes jobs that pay the guild's treasury, and serves them to miners over Stratum V1.
+//! Without a certified policy it serves no job at all (M1); with one it mines on when the member's
+//! node is away (M3).
+//!
+//! The deciding parts are pure: [`policy`] (what to obey), [`job`] (what to hash), [`share`] (what a
+//! submission is worth), [`stratum`] (the conversation with a miner). [`run`] joins them to sockets,
+//! files and clocks.
+
+mod api;
+mod blocks;
+pub mod client;
+mod clock;
+pub mod config;
+pub mod contract;
+mod engine;
+mod error;
+pub mod home;
+pub mod job;
+mod listen;
+mod node;
+pub mod policy;
+pub mod run;
+pub mod share;
+mod shared;
+pub mod stratum;
+pub mod template;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+
+pub use clock::Now;
+pub use error::Error;

@@ -1,0 +1,85 @@
+//! Asks a running link about itself, for `miner-link status` and `miner-link workers`.
+
+use crate::contract::{LinkStatus, PolicyStatus, WorkerStatus};
+use crate::error::Error;
+use crate::home::addresses;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::time::Duration;
+use ureq::Agent;
+
+/// What a link on the same machine may take to answer.
+const CALL: Duration = Duration::from_secs(5);
+
+/// What the link of `data_dir` does, as text or as JSON.
+///
+/// # Errors
+///
+/// [`Error::NotRunning`] and [`Error::Unreachable`].
+pub fn status(data_dir: &Path, json: bool) -> Result<String, Error> {
+    let status: LinkStatus = ask(data_dir, "status")?;
+    Ok(if json { to_json(&status) } else { describe(&status) })
+}
+
+/// The miners of the link of `data_dir`, as text or as JSON.
+///
+/// # Errors
+///
+/// [`Error::NotRunning`] and [`Error::Unreachable`].
+pub fn workers(data_dir: &Path, json: bool) -> Result<String, Error> {
+    let workers: Vec<WorkerStatus> = ask(data_dir, "workers")?;
+    if json {
+        return Ok(to_json(&serde_json::json!({"v": 1, "workers": workers})));
+    }
+    let line = |worker: &WorkerStatus| {
+        let WorkerStatus { name, connections, shares_accepted, shares_rejected, blocks_found, .. } = worker;
+        let state = if *connections > 0 { "working" } else { "away" };
+        format!(
+            "{name}  {state}  {shares_accepted} shares, {shares_rejected} rejected, {blocks_found} blocks"
+        )
+    };
+    if workers.is_empty() {
+        return Ok("no worker has connected yet".to_owned());
+    }
+    Ok(workers.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+fn ask<T: DeserializeOwned>(data_dir: &Path, what: &str) -> Result<T, Error> {
+    let api = addresses(data_dir)?.api;
+    let agent = Agent::config_builder().timeout_global(Some(CALL)).proxy(None).build().new_agent();
+    let unreachable = |error: ureq::Error| Error::Unreachable {
+        what: format!("miner-link at {api}"),
+        why: error.to_string(),
+    };
+    let mut response = agent.get(format!("http://{api}/{what}")).call().map_err(unreachable)?;
+    response.body_mut().read_json().map_err(unreachable)
+}
+
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data always encodes")
+}
+
+fn describe(status: &LinkStatus) -> String {
+    let mut lines = Vec::new();
+    lines.push(match &status.policy {
+        PolicyStatus::Nothing { why } => format!("policy    none obeyed: {why}"),
+        PolicyStatus::Solo { address, epoch, .. } => {
+            format!("policy    solo, all to the treasury {address} (epoch {epoch})")
+        }
+    });
+    lines.extend(status.policy_refused.as_ref().map(|why| format!("refused   {why}")));
+    let height = status.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string());
+    lines.push(format!("height    {height}, {} jobs made", status.jobs));
+    lines.extend(status.job_trouble.as_ref().map(|why| format!("trouble   {why}")));
+    lines.push(format!("workers   {} at {}", status.workers, status.stratum));
+    lines.push(format!("shares    {} accepted, {} rejected", status.shares_accepted, status.shares_rejected));
+    let LinkStatus { blocks_found, blocks_accepted, blocks_pending, .. } = status;
+    lines.push(format!(
+        "blocks    {blocks_found} found, {blocks_accepted} accepted, {blocks_pending} waiting"
+    ));
+    let answers = |reachable: bool| if reachable { "answers" } else { "does not answer" };
+    let (bitcoind, node) = (answers(status.bitcoind_reachable), answers(status.node_reachable));
+    lines.push(format!("bitcoind  {bitcoind}; member's node {node}"));
+    lines.join("\n")
+}

@@ -1,0 +1,126 @@
+use super::*;
+use crate::testkit::{MARKS, TIME, gbt, mine, template};
+use crdt::testkit::payee;
+use hex::FromHex as _;
+
+fn make(height: u32, count: u8, id: u32) -> Job {
+    Job::new(JobId(id), Arc::new(template(height, count, 1)), &payee(9), &MARKS, true).unwrap()
+}
+
+const SOLUTION: Solution = Solution {
+    extranonce1: [1, 2, 3, 4],
+    extranonce2: [5, 6, 7, 8],
+    version: 0x2abc_c000,
+    time: TIME + 5,
+    nonce: 0x0102_0304,
+};
+
+#[test]
+fn blocks_are_what_consensus_expects() {
+    for (height, count) in [(1, 0), (16, 1), (17, 2), (120, 3), (128, 4), (70_000, 5), (8_400_000, 20)] {
+        let name = format!("height {height}, {count} transactions");
+        let block = make(height, count, 1).block(&SOLUTION);
+        assert!(block.check_merkle_root(), "{name}");
+        assert!(block.check_witness_commitment(), "{name}");
+        let coinbase = &block.txdata[0];
+        assert!(coinbase.is_coinbase(), "{name}");
+        let script = &coinbase.input[0].script_sig;
+        assert!((2..=SCRIPT_SIG_MAX).contains(&script.len()), "{name}: {} bytes", script.len());
+        // BIP34: the script begins with the height, pushed as a script pushes numbers.
+        let height_push = Builder::new().push_int(i64::from(height)).into_script();
+        assert!(script.as_bytes().starts_with(height_push.as_bytes()), "{name}");
+        assert!(contains(script.as_bytes(), &MARKS.tag), "{name}");
+        // One value output, the payee's, of everything.
+        let paid: Vec<_> = coinbase.output.iter().filter(|output| output.value > Amount::ZERO).collect();
+        assert_eq!(paid.len(), 1, "{name}");
+        assert_eq!((paid[0].value.to_sat(), &paid[0].script_pubkey), (5_000_001_000, &payee(9)), "{name}");
+        let Header { version, time, nonce, bits, .. } = block.header;
+        assert_eq!((version.to_consensus(), time, nonce), (0x2abc_c000, TIME + 5, 0x0102_0304), "{name}");
+        assert_eq!(bits.to_consensus(), 0x207f_ffff, "{name}");
+    }
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    all.windows(part.len()).any(|window| window == part)
+}
+
+/// A miner that knows nothing of this crate puts together the same header.
+#[test]
+fn what_a_miner_assembles_is_the_header() {
+    for count in 0..=9 {
+        let job = make(120, count, 0xab);
+        let params = job.notify_params(true);
+        let text = |index: usize| params[index].as_str().unwrap().to_owned();
+        assert_eq!((text(0), text(5), text(6)), ("ab".into(), "20000000".into(), "207fffff".into()));
+        assert_eq!(text(7), format!("{TIME:08x}"));
+        let coinbase = format!("{}{}{}{}", text(2), "01020304", "05060708", text(3));
+        let mut root = sha256d::Hash::hash(&Vec::from_hex(&coinbase).unwrap()).to_byte_array();
+        for hash in params[4].as_array().unwrap() {
+            let hash = <[u8; 32]>::from_hex(hash.as_str().unwrap()).unwrap();
+            root = sha256d::Hash::hash(&[root, hash].concat()).to_byte_array();
+        }
+        let mut previous = <[u8; 32]>::from_hex(&text(1)).unwrap();
+        previous.chunks_mut(4).for_each(<[u8]>::reverse);
+        let mut header = SOLUTION.version.to_le_bytes().to_vec();
+        header.extend(previous);
+        header.extend(root);
+        header.extend((TIME + 5).to_le_bytes());
+        header.extend(0x207f_ffff_u32.to_le_bytes());
+        header.extend(SOLUTION.nonce.to_le_bytes());
+        assert_eq!(header, serialize(&job.header(&SOLUTION)), "{count} transactions");
+    }
+}
+
+/// The example that every description of Stratum uses.
+#[test]
+fn the_previous_hash_is_sent_with_its_words_reversed() {
+    let shown = "00000000440b921e1b77c6c0487ae5616de67f788f44ae2a5af6e2194d16b6f8";
+    let sent = "4d16b6f85af6e2198f44ae2a6de67f78487ae5611b77c6c0440b921e00000000";
+    let hash: bitcoin::BlockHash = shown.parse().unwrap();
+    assert_eq!(swap_words(hash.to_byte_array()).to_lower_hex_string(), sent);
+}
+
+#[test]
+fn no_two_jobs_have_one_coinbase() {
+    let (one, two) = (make(120, 3, 1), make(120, 3, 2));
+    assert_ne!(one.header(&SOLUTION).merkle_root, two.header(&SOLUTION).merkle_root);
+}
+
+#[test]
+fn a_template_below_the_subsidy_is_refused() {
+    let mut poor = gbt(120, 0, 1);
+    poor["coinbasevalue"] = json!(4_999_999_999_u64);
+    let poor = Arc::new(Template::read(poor).unwrap());
+    let refused = Job::new(JobId(1), poor.clone(), &payee(9), &MARKS, true).unwrap_err();
+    assert!(matches!(refused, JobError::BelowSubsidy { .. }));
+    let halved = Arc::new(Template { height: 150, ..(*poor).clone() });
+    assert!(Job::new(JobId(1), halved, &payee(9), &MARKS, true).is_ok());
+    assert_eq!(subsidy(840_000, Network::Bitcoin).to_sat(), 312_500_000);
+    assert_eq!(subsidy(u32::MAX, Network::Regtest), Amount::ZERO);
+}
+
+#[test]
+fn templates_with_nonsense_are_refused() {
+    // (what is wrong, field, value)
+    let cases = [
+        ("bits of another target", "bits", json!("1d00ffff")),
+        ("no number", "bits", json!("xyz")),
+        ("a rule that is not known", "rules", json!(["!taproot2"])),
+        ("no transaction", "transactions", json!([{"data": "00"}])),
+        ("no previous block", "previousblockhash", json!(null)),
+    ];
+    for (name, field, value) in cases {
+        let mut answer = gbt(120, 1, 1);
+        answer[field] = value;
+        assert!(Template::read(answer).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_mined_block_meets_its_target() {
+    let job = make(120, 2, 1);
+    let nonce = mine(&job, [0; 4], true);
+    let mut block = job.draft();
+    block.header.nonce = nonce;
+    assert!(block.header.validate_pow(job.template.target).is_ok());
+}

@@ -1,0 +1,153 @@
+//! What bitcoind proposes to mine on.
+
+pub(crate) mod gbt;
+pub(crate) mod source;
+
+use bitcoin::consensus::encode::deserialize;
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, BlockHash, CompactTarget, ScriptBuf, Target, Transaction, Txid};
+use hex::FromHex as _;
+use serde::Deserialize;
+
+/// A template, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// The version bitcoind wants, with the bits of its deployments.
+    pub version: u32,
+    /// The tip to build on.
+    pub previous: BlockHash,
+    /// The height of the block to be.
+    pub height: u32,
+    /// The network's target, as headers spell it.
+    pub bits: CompactTarget,
+    /// The same, as a number.
+    pub target: Target,
+    /// The time a header should carry.
+    pub time: u32,
+    /// The earliest time a header may carry.
+    pub least_time: u32,
+    /// Subsidy and fees.
+    pub value: Amount,
+    /// The output script that commits to the witnesses.
+    pub commitment: Option<ScriptBuf>,
+    /// All but the coinbase, in order.
+    pub transactions: Vec<Transaction>,
+    /// Their ids.
+    pub txids: Vec<Txid>,
+    /// What bitcoind knows this template by.
+    pub longpoll_id: String,
+}
+
+/// A template that is not to be mined on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// Not in the shape that is known here.
+    #[error("the template cannot be read: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// A field with nonsense in it.
+    #[error("the template's {0} cannot be read")]
+    Field(&'static str),
+    /// A rule that this code does not follow.
+    #[error("the template demands rule '{0}', which is not known here")]
+    Rule(String),
+    /// `bits` and `target` disagree.
+    #[error("the template's bits and target differ")]
+    Target,
+}
+
+#[derive(Debug, Deserialize)]
+struct Raw {
+    version: i32,
+    previousblockhash: BlockHash,
+    height: u32,
+    bits: String,
+    target: String,
+    curtime: u32,
+    mintime: u32,
+    coinbasevalue: u64,
+    default_witness_commitment: Option<String>,
+    transactions: Vec<RawTransaction>,
+    longpollid: String,
+    #[serde(default)]
+    rules: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawTransaction {
+    data: String,
+}
+
+/// Rules with a `!` that this code follows.
+const RULES: [&str; 2] = ["segwit", "signet"];
+
+impl Template {
+    /// Read the answer of `getblocktemplate`.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError`] names what cannot be used.
+    pub fn read(answer: serde_json::Value) -> Result<Self, TemplateError> {
+        let raw: Raw = serde_json::from_value(answer)?;
+        let must = raw.rules.iter().filter_map(|rule| rule.strip_prefix('!'));
+        if let Some(rule) = must.into_iter().find(|rule| !RULES.contains(rule)) {
+            return Err(TemplateError::Rule(rule.to_owned()));
+        }
+        let field = TemplateError::Field;
+        let bits = CompactTarget::from_unprefixed_hex(&raw.bits).map_err(|_| field("bits"))?;
+        let target = <[u8; 32]>::from_hex(&raw.target).map_err(|_| field("target"))?;
+        let target = Target::from_be_bytes(target);
+        if target != Target::from_compact(bits) {
+            return Err(TemplateError::Target);
+        }
+        let commitment = raw.default_witness_commitment.as_deref().map(ScriptBuf::from_hex).transpose();
+        let transactions = raw.transactions.iter().map(RawTransaction::read).collect::<Option<Vec<_>>>();
+        let transactions = transactions.ok_or(field("transactions"))?;
+        Ok(Self {
+            version: u32::from_ne_bytes(raw.version.to_ne_bytes()),
+            previous: raw.previousblockhash,
+            height: raw.height,
+            bits,
+            target,
+            time: raw.curtime,
+            least_time: raw.mintime,
+            value: Amount::from_sat(raw.coinbasevalue),
+            commitment: commitment.map_err(|_| field("default_witness_commitment"))?,
+            txids: transactions.iter().map(Transaction::compute_txid).collect(),
+            transactions,
+            longpoll_id: raw.longpollid,
+        })
+    }
+
+    /// The hashes that lead from the coinbase's txid to the merkle root, in hashing order.
+    #[must_use]
+    pub fn merkle_branch(&self) -> Vec<[u8; 32]> {
+        let mut branch = Vec::new();
+        let mut level: Vec<[u8; 32]> = self.txids.iter().map(|txid| txid.to_byte_array()).collect();
+        // `level` is always a whole level of the tree without its first node.
+        while let Some(first) = level.first().copied() {
+            branch.push(first);
+            let rest = level.split_off(1);
+            let pair = |pair: &[[u8; 32]]| match pair {
+                [left, right] => join(*left, *right),
+                [odd] => join(*odd, *odd),
+                _ => unreachable!("chunks of at most two"),
+            };
+            level = rest.chunks(2).map(pair).collect();
+        }
+        branch
+    }
+}
+
+impl RawTransaction {
+    fn read(&self) -> Option<Transaction> {
+        deserialize(&Vec::from_hex(&self.data).ok()?).ok()
+    }
+}
+
+/// The parent of two nodes of a merkle tree.
+pub(crate) fn join(left: [u8; 32], right: [u8; 32]) -> [u8; 32] {
+    let mut both = [0; 64];
+    both.iter_mut().zip(left.into_iter().chain(right)).for_each(|(to, from)| *to = from);
+    bitcoin::hashes::sha256d::Hash::hash(&both).to_byte_array()
+}

@@ -1,0 +1,133 @@
+//! Templates as they come: two threads that watch one bitcoind.
+//!
+//! One waits in a long poll, which answers within milliseconds of a new tip. The other asks for the tip
+//! twice a second, in case the first is stuck, and for a fresh template now and then. Tips are compared
+//! by hash, so that a new tip of the same height is not missed.
+
+use crate::template::Template;
+use crate::template::gbt::{Bitcoind, RpcError};
+use bitcoin::Network;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// How often the tip is asked for.
+const TIP_POLL: Duration = Duration::from_millis(500);
+/// Tip polls between two templates on the same tip: new transactions, and a time that moves on.
+const POLLS_PER_REFRESH: u32 = 60;
+/// Pause after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+/// Reports that wait to be read. A thread that finds it full waits: the next template is no better.
+const QUEUE: usize = 4;
+
+/// What the threads say.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// Mine on this.
+    Template(Network, Arc<Template>),
+    /// There is no template.
+    Trouble {
+        /// Whether it was bitcoind that said so.
+        reachable: bool,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+struct Watch {
+    bitcoind: Bitcoind,
+    known: Mutex<Option<(Network, Arc<Template>)>>,
+    reports: Sender<Report>,
+}
+
+/// Nobody listens any more.
+struct Gone;
+
+/// Watch `bitcoind` until the receiver is dropped.
+pub(crate) fn watch(bitcoind: Bitcoind) -> Receiver<Report> {
+    let (reports, receiver) = channel(QUEUE);
+    let watch = Arc::new(Watch { bitcoind, known: Mutex::new(None), reports });
+    let other = watch.clone();
+    thread::spawn(move || while other.wait_for_better().is_ok() {});
+    thread::spawn(move || watch.poll());
+    receiver
+}
+
+impl Watch {
+    fn poll(&self) {
+        let mut polls = 0;
+        while self.look(polls % POLLS_PER_REFRESH == 0).is_ok() {
+            polls = polls.wrapping_add(1);
+            thread::sleep(TIP_POLL);
+        }
+    }
+
+    /// Ask for the tip, and for a template if that moved, or `anyway`.
+    fn look(&self, anyway: bool) -> Result<(), Gone> {
+        if self.reports.is_closed() {
+            return Err(Gone);
+        }
+        let known = self.known();
+        let moved = |tip| known.as_ref().is_none_or(|(_, template)| template.previous != tip);
+        match self.bitcoind.tip() {
+            Err(error) => {
+                // A node that went away may be another one when it is back.
+                *self.lock() = None;
+                self.trouble(&error)
+            }
+            Ok(tip) if anyway || moved(tip) => self.fetch(known.map(|(network, _)| network)),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn fetch(&self, network: Option<Network>) -> Result<(), Gone> {
+        let network = network.map_or_else(|| self.bitcoind.network(), Ok);
+        let fetched = network.and_then(|network| Ok((network, self.bitcoind.template(network, None)?)));
+        match fetched {
+            Ok((network, template)) => self.deliver(network, template),
+            Err(error) => self.trouble(&error),
+        }
+    }
+
+    fn wait_for_better(&self) -> Result<(), Gone> {
+        if self.reports.is_closed() {
+            return Err(Gone);
+        }
+        let Some((network, known)) = self.known() else {
+            thread::sleep(RETRY);
+            return Ok(());
+        };
+        match self.bitcoind.template(network, Some(&known.longpoll_id)) {
+            Ok(template) => self.deliver(network, template),
+            // The other thread reports what is wrong.
+            Err(_) => {
+                thread::sleep(RETRY);
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&self, network: Network, template: Template) -> Result<(), Gone> {
+        let template = Arc::new(template);
+        *self.lock() = Some((network, template.clone()));
+        self.reports.blocking_send(Report::Template(network, template)).map_err(|_| Gone)
+    }
+
+    fn trouble(&self, error: &RpcError) -> Result<(), Gone> {
+        let reachable = !matches!(error, RpcError::Unreachable(_));
+        let why = error.to_string();
+        self.reports.blocking_send(Report::Trouble { reachable, why }).map_err(|_| Gone)?;
+        thread::sleep(RETRY);
+        Ok(())
+    }
+
+    fn known(&self) -> Option<(Network, Arc<Template>)> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Network, Arc<Template>)>> {
+        // The value is replaced as a whole, so a panic elsewhere leaves it sound.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
