@@ -39,6 +39,10 @@ impl Programs {
         if programs.folder.ends_with("release") {
             command.arg("--release");
         }
+        // Some build scripts run again when cargo's own variables change, and ours are those of `cargo run`.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| inherited(name)) {
+            command.env_remove(name);
+        }
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().context("cargo")?;
         let lines = BufReader::new(child.stderr.take().context("cargo has no stderr")?).lines();
         for line in lines {
@@ -55,4 +59,12 @@ impl Programs {
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+/// Whether cargo set this variable for the program it runs.
+fn inherited(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let settings =
+        ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_NET_", "CARGO_TERM_"];
+    name.starts_with("CARGO_") && !settings.iter().any(|setting| name.starts_with(setting))
 }

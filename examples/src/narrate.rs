@@ -5,6 +5,8 @@
 use anyhow::{Result, bail};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing is silent for longer than this.
@@ -31,13 +33,26 @@ pub struct Narrator {
     start: Instant,
     steps: Vec<Step>,
     of: usize,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Narrator {
     /// For a story of so many steps.
     #[must_use]
     pub fn new(of: usize) -> Self {
-        Self { start: Instant::now(), steps: Vec::new(), of }
+        Self { start: Instant::now(), steps: Vec::new(), of, interrupted: Arc::default() }
+    }
+
+    /// Set this, and the next wait ends the story: for a handler of Ctrl-C.
+    #[must_use]
+    pub fn interruption(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
+    }
+
+    /// Whether somebody set it.
+    #[must_use]
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 
     /// A line of detail, on stderr: stdout is for the summary.
@@ -91,6 +106,9 @@ impl Narrator {
                 Ok(found) => return Ok(found),
                 Err(missing) => missing,
             };
+            if self.interrupted() {
+                bail!("interrupted while waiting for {what}");
+            }
             if begin.elapsed() > limit {
                 bail!("waited {} s for {what}; still missing: {missing}", limit.as_secs());
             }

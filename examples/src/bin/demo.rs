@@ -9,6 +9,13 @@ use examples::story;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often a lingering demo looks whether it should end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The exit code of a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
 
 /// Five members, one treasury: founded, mined into, voted on, paid from.
 #[derive(Debug, Parser)]
@@ -53,6 +60,12 @@ fn complain(line: &str) {
 
 impl Demo {
     fn run(&self, narrator: &mut Narrator) -> Result<()> {
+        let interruption = narrator.interruption();
+        ctrlc::set_handler(move || {
+            if interruption.swap(true, Ordering::Relaxed) {
+                std::process::exit(INTERRUPTED); // asked twice: at once; the keepers still end the rest
+            }
+        })?;
         narrator.detail("building the programs (the first time takes some minutes)");
         let programs = Programs::build(narrator)?;
         let temporary = tempfile::Builder::new().prefix("guild-demo-").tempdir()?;
@@ -72,7 +85,7 @@ impl Demo {
         }
     }
 
-    /// Leave it running for a look around, until Ctrl-C: it ends this program, and the keepers end the rest.
+    /// Leave it running for a look around, until Ctrl-C.
     fn linger(&self, guild: &Guild, narrator: &Narrator) {
         if self.once || !std::io::stdin().is_terminal() {
             return;
@@ -82,8 +95,8 @@ impl Demo {
             complain(&format!("  {line}"));
         }
         narrator.detail("Ctrl-C ends it");
-        loop {
-            std::thread::park();
+        while !narrator.interrupted() {
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 }

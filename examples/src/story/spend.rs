@@ -4,6 +4,7 @@ use super::{AGREE_LIMIT, Facts, one_state};
 use crate::guild::{Guild, NAMES, outsider, text};
 use crate::narrate::Narrator;
 use anyhow::{Context as _, Result, bail};
+use node::error::Code;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -11,8 +12,6 @@ use std::time::Duration;
 const AMOUNT: u64 = 42_000_000;
 /// Blocks until a payment is final.
 const FINAL: u64 = 6;
-/// The exit code of "refused by a rule".
-const REFUSED: i32 = 5;
 /// How soon a silent co-signer must be named.
 const NAMED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -107,9 +106,10 @@ pub(super) fn unvoted(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> 
     facts.insert("proposal".to_owned(), id.into());
     facts.insert("signed".to_owned(), signed.into());
     facts.insert("refusals".to_owned(), refusals.clone().into());
-    if signed != Some(0) || refusals.len() != NAMES.len() || answer.exit != REFUSED {
+    let refused = i32::from(Code::Refused.exit());
+    if signed != Some(0) || refusals.len() != NAMES.len() || answer.exit != refused {
         bail!(
-            "expected 0 signatures, 5 refusals and exit {REFUSED}, got {} with exit {}",
+            "expected 0 signatures, 5 refusals and exit {refused}, got {} with exit {}",
             answer.json,
             answer.exit
         );

@@ -27,13 +27,23 @@ pub(super) struct Keygen {
     changes: Vec<Zeroizing<Vec<u8>>>,
     kept: Option<Zeroizing<Vec<u8>>>,
     share: Option<KeyShare>,
+    /// Messages of members whose nodes began before ours did.
+    early: Vec<DkgMessage>,
     fed: BTreeSet<(MemberId, bool)>,
     pub(super) failed: Option<String>,
 }
 
 impl Keygen {
     pub(super) const fn new(kept: Option<Zeroizing<Vec<u8>>>) -> Self {
-        Self { session: None, changes: Vec::new(), kept, share: None, fed: BTreeSet::new(), failed: None }
+        Self {
+            session: None,
+            changes: Vec::new(),
+            kept,
+            share: None,
+            early: Vec::new(),
+            fed: BTreeSet::new(),
+            failed: None,
+        }
     }
 
     /// For whom the key generation waits.
@@ -56,11 +66,19 @@ impl Node {
 
     /// Begin when all founders signed; feed what others stated; act on what the session wants.
     pub(super) fn drive_keygen(&mut self) {
-        let ready = self.signer.is_none() && self.tip.is_some() && self.state().founded();
+        // Its messages go straight from each to each: there is no use in beginning before all are here.
+        let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
+        let all_here = self.charter.co_signers.iter().all(here);
+        let ready = self.signer.is_none() && self.tip.is_some() && self.state().founded() && all_here;
         if ready && self.keygen.session.is_none() && self.keygen.failed.is_none() && self.recovery.is_none() {
             match self.begin_keygen() {
                 Ok(session) => self.keygen.session = session,
                 Err(error) => self.keygen.failed = Some(error.to_string()),
+            }
+        }
+        if self.keygen.session.is_some() {
+            for message in std::mem::take(&mut self.keygen.early) {
+                self.take_keygen_message(message);
             }
         }
         self.feed_statements();
@@ -119,8 +137,17 @@ impl Node {
 
     pub(super) fn keygen_message(&mut self, bytes: &[u8]) {
         let Ok(message) = DkgMessage::from_wire(bytes) else { return };
-        let Some(session) = &mut self.keygen.session else { return }; // it will be sent again
-        if let Err(why) = session.handle(Input::Message(message), self.now) {
+        if self.keygen.session.is_some() {
+            self.take_keygen_message(message);
+        } else if self.signer.is_none() && self.keygen.early.len() < self.charter.co_signer_count() {
+            self.keygen.early.push(message); // what does not fit is sent again
+        }
+    }
+
+    fn take_keygen_message(&mut self, message: DkgMessage) {
+        if let Some(session) = &mut self.keygen.session
+            && let Err(why) = session.handle(Input::Message(message), self.now)
+        {
             tracing::warn!(target: "guild::keygen", %why, "message refused");
         }
     }

@@ -223,7 +223,11 @@ impl Node {
                 }
                 Ok(true)
             }
-            Insert::Nothing | Insert::Held | Insert::Dropped => Ok(false),
+            Insert::Held | Insert::Dropped => {
+                self.pull_soon(); // something before it is missing
+                Ok(false)
+            }
+            Insert::Nothing => Ok(false),
             refused @ (Insert::Stranger(_) | Insert::Invalid(_)) => {
                 tracing::debug!(target: "guild::core", kind, ?refused, "entry refused");
                 Ok(false)
