@@ -1,1 +1,46 @@
-//! Stub.
+//! The treasury: the coins under a guild's group key, payments built and checked, and the chain that
+//! they live on.
+//!
+//! ```text
+//! chain::Bitcoind ──blocks──> Treasury ──view()──> View ──> anchor::choose, lineage, settled
+//!                                │                  ├────> spend::build    (the coordinator)
+//!                        take_staged() ──> Store    ├────> policy::check   (every signer) ──> CheckedTx
+//!                                                   └────> history, balance        │
+//! chain::Bitcoind <──broadcast── Transaction <──finish── 64-byte signatures <──────┘
+//! ```
+//!
+//! Everything but [`chain`] and [`store`] decides without opening anything: a [`View`] is a value, and
+//! the same view gives the same answer. Money fails closed: what a view does not show is not spent.
+//!
+//! One epoch is all this version knows: there are no seals, sweeps or renewals yet, and no budgets.
+//! Section numbers in comments (§) refer to `docs/PROTOCOL.md`.
+
+pub mod anchor;
+pub mod chain;
+mod error;
+pub mod fee;
+pub mod finish;
+pub mod history;
+pub mod marker;
+pub mod policy;
+pub mod spend;
+pub mod store;
+pub mod treasury;
+pub mod view;
+
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+
+pub use anchor::Lineage;
+pub use bdk_wallet::ChangeSet;
+pub use bdk_wallet::chain::{BlockId, CheckPoint};
+pub use error::Error;
+pub use finish::finish;
+pub use policy::{CheckedTx, Violation};
+pub use spend::{Params, Unsigned};
+pub use store::Store;
+pub use treasury::Treasury;
+pub use view::{Balance, Coin, View};
+
+/// Where a key lies below the group key: keychain (0 receives, 1 takes change), then index.
+pub type Path = [u32; 2];

@@ -1,0 +1,225 @@
+//! Anchors and lineages: how a decision is paid at most once in any history of Bitcoin (§9).
+//!
+//! A decision names a coin, its anchor. The *tip* is the anchor, or, once that is spent by something
+//! else, the heir of the transaction that spent it, and so on. Only a transaction that spends the tip and
+//! carries the decision's marker pays it; two such transactions spend the same coin, so that no history
+//! contains both. Nothing here is remembered: every answer follows from a [`View`].
+
+use crate::marker;
+use crate::view::{Coin, Seen, Spender, View};
+use bitcoin::{OutPoint, Txid};
+use crdt::governance::Spend;
+use crdt::limits::{DEPTH, LEAST_COIN_SAT};
+use crdt::state::{How, Settled};
+use crdt::{ChainFacts, Height, ProposalId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The output of a treasury transaction that inherits the lineages of the coins it spends.
+pub const HEIR: u32 = 0;
+
+/// Count spends in the mempool too: what is likely, for display and for building.
+pub const MEMPOOL: Height = 0;
+/// Count spends in any block: what a signer goes by.
+pub const CONFIRMED: Height = 1;
+/// Count spends that are buried: what the replicated state goes by.
+pub const BURIED: Height = DEPTH;
+
+/// Where a decision's lineage stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lineage {
+    /// The anchor is no coin of the treasury, as far as this view goes, or too small for one.
+    NoAnchor,
+    /// Not ended: a payment spends this coin.
+    Open {
+        /// The anchor or the last heir.
+        tip: OutPoint,
+    },
+    /// Paid.
+    Paid(End),
+    /// Ended without payment, by a closing move.
+    Closed(End),
+    /// Gone: the tip left by the recovery leaf, or its spender has no heir.
+    Lost(End),
+}
+
+/// The transaction that ended a lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Its id.
+    pub txid: Txid,
+    /// Its block; none while it is in the mempool.
+    pub height: Option<Height>,
+    /// How deep it is; 0 in the mempool.
+    pub depth: Height,
+}
+
+/// Why a coin cannot be an anchor, or why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnchorError {
+    /// Not a coin of this treasury in this view.
+    #[error("{0} is no coin of the treasury")]
+    Unknown(OutPoint),
+    /// Smaller than an anchor must be.
+    #[error("{outpoint} holds {sat} sat, an anchor at least {LEAST_COIN_SAT}")]
+    Small {
+        /// The coin.
+        outpoint: OutPoint,
+        /// What it holds, in satoshis.
+        sat: u64,
+    },
+    /// Not buried yet.
+    #[error("{outpoint} is {depth} blocks deep, an anchor at least {DEPTH}")]
+    Shallow {
+        /// The coin.
+        outpoint: OutPoint,
+        /// How deep it is.
+        depth: Height,
+    },
+    /// A block reward that cannot be spent yet.
+    #[error("{0} is a block reward that is not mature")]
+    Immature(OutPoint),
+    /// Spent already, in a block or in the mempool.
+    #[error("{outpoint} is spent by {by}")]
+    Spent {
+        /// The coin.
+        outpoint: OutPoint,
+        /// The transaction that spends it.
+        by: Txid,
+    },
+    /// The treasury has no coin that can be one.
+    #[error("no coin of the treasury can be an anchor: it takes {LEAST_COIN_SAT} sat, {DEPTH} deep, mature")]
+    None,
+}
+
+/// Choose the anchor of a new proposal: the largest coin that no lineage of `open` decisions stands on,
+/// or, if there is none, the largest that one does. Equal views choose equally.
+///
+/// # Errors
+///
+/// [`AnchorError::None`] if no coin is fit.
+pub fn choose(view: &View, open: &BTreeMap<ProposalId, Spend>) -> Result<OutPoint, AnchorError> {
+    let taken = tips(view, open);
+    let fit = view.unspent().filter(|coin| fit(view, coin).is_ok());
+    let rank =
+        |coin: &&Coin| (taken.contains(&coin.outpoint), std::cmp::Reverse(coin.output.value), coin.outpoint);
+    fit.min_by_key(rank).map(|coin| coin.outpoint).ok_or(AnchorError::None)
+}
+
+/// Check that a new proposal may name `anchor`.
+///
+/// # Errors
+///
+/// [`AnchorError`] says why not.
+pub fn check_new(view: &View, anchor: OutPoint) -> Result<(), AnchorError> {
+    let coin = check_anchor(view, anchor)?;
+    match coin.spent {
+        Some(spender) => Err(AnchorError::Spent { outpoint: anchor, by: spender.txid }),
+        None => Ok(()),
+    }
+}
+
+/// Check that `anchor` can carry a lineage, spent or not: ours, at least [`LEAST_COIN_SAT`], [`DEPTH`]
+/// deep, mature.
+///
+/// # Errors
+///
+/// [`AnchorError`] says why not.
+pub fn check_anchor(view: &View, anchor: OutPoint) -> Result<&Coin, AnchorError> {
+    fit(view, view.coin(&anchor).ok_or(AnchorError::Unknown(anchor))?)
+}
+
+fn fit<'a>(view: &View, coin: &'a Coin) -> Result<&'a Coin, AnchorError> {
+    let (outpoint, sat) = (coin.outpoint, coin.output.value.to_sat());
+    let depth = view.depth(coin.height);
+    if sat < LEAST_COIN_SAT {
+        Err(AnchorError::Small { outpoint, sat })
+    } else if depth < DEPTH {
+        Err(AnchorError::Shallow { outpoint, depth })
+    } else if !coin.mature() {
+        Err(AnchorError::Immature(outpoint))
+    } else {
+        Ok(coin)
+    }
+}
+
+/// Follow the lineage of `decision` from `anchor` over spends that are at least `least` deep:
+/// [`MEMPOOL`], [`CONFIRMED`] or [`BURIED`].
+#[must_use]
+pub fn lineage(view: &View, decision: ProposalId, anchor: OutPoint, least: Height) -> Lineage {
+    if !view.coin(&anchor).is_some_and(heritable) {
+        return Lineage::NoAnchor;
+    }
+    let (paid, closed) = (marker::marker(view.guild(), decision), marker::closing(view.guild(), decision));
+    let mut tip = anchor;
+    // ends: a transaction spends only what was there before it
+    while let Some((spender, seen)) = spend_of(view, tip, least) {
+        let depth = view.depth(spender.height);
+        let end = End { txid: spender.txid, height: spender.height, depth };
+        let heir = OutPoint { txid: spender.txid, vout: HEIR };
+        if !spender.key_path {
+            return Lineage::Lost(end);
+        } else if marker::carries(&seen.transaction, paid) {
+            return Lineage::Paid(end);
+        } else if marker::carries(&seen.transaction, closed) {
+            return Lineage::Closed(end);
+        } else if !view.coin(&heir).is_some_and(heritable) {
+            return Lineage::Lost(end); // signed by dishonest co-signers: no honest one leaves out the heir
+        }
+        tip = heir;
+    }
+    Lineage::Open { tip }
+}
+
+fn heritable(coin: &Coin) -> bool {
+    coin.output.value.to_sat() >= LEAST_COIN_SAT
+}
+
+fn spend_of(view: &View, tip: OutPoint, least: Height) -> Option<(Spender, &Seen)> {
+    let spender = view.coin(&tip)?.spent?;
+    let deep = view.depth(spender.height) >= least;
+    Some((spender, view.transaction(&spender.txid)?)).filter(|_| deep)
+}
+
+/// The coins that the open lineages among `decisions` stand on, with the mempool and without it: not to
+/// be spent for another decision where that is avoidable.
+#[must_use]
+pub fn tips(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> BTreeSet<OutPoint> {
+    let depths = [MEMPOOL, CONFIRMED];
+    let lineages = decisions
+        .iter()
+        .flat_map(|(id, spend)| depths.into_iter().map(|least| lineage(view, *id, spend.anchor, least)));
+    let tips = lineages.filter_map(|lineage| match lineage {
+        Lineage::Open { tip } => Some(tip),
+        _ => None,
+    });
+    tips.collect()
+}
+
+/// How the lineages of `decisions` ended, as far as it is buried [`DEPTH`] deep: the same on every node
+/// that has the same decisions and the same best block.
+#[must_use]
+pub fn settled(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> BTreeMap<ProposalId, Settled> {
+    let ended = decisions.iter().filter_map(|(id, spend)| {
+        let (how, end) = match lineage(view, *id, spend.anchor, BURIED) {
+            Lineage::Paid(end) => (How::Paid, end),
+            Lineage::Closed(end) => (How::Closed, end),
+            Lineage::Lost(end) => (How::Lost, end),
+            Lineage::Open { .. } | Lineage::NoAnchor => return None,
+        };
+        Some((*id, Settled { how, txid: end.txid, height: end.height? }))
+    });
+    ended.collect()
+}
+
+/// All that the fold knows of the chain at the view's best block.
+#[must_use]
+pub fn facts(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> ChainFacts {
+    let settled = settled(view, decisions);
+    ChainFacts { height: view.tip(), block_hash: view.tip_hash(), settled }
+}
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! The treasury's wallet: which outputs of the chain are the guild's.
+//!
+//! [`bdk_wallet`] indexes, and nothing else: it never holds a private key, builds a transaction or picks
+//! a coin. What it learns is staged; the caller stores [`Treasury::take_staged`] when it likes, because
+//! Bitcoin gives all of it back.
+
+use crate::Path;
+use crate::view::{Balance, Coin, Seen, Spender, View};
+use bdk_wallet::chain::{BlockId, CheckPoint};
+use bdk_wallet::miniscript::Descriptor;
+use bdk_wallet::{ChangeSet, KeychainKind, Wallet, WalletTx};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Address, Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use crdt::treasury::{GroupKey, descriptor};
+use crdt::{Charter, GuildId, Height};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+/// External addresses that every node watches. Equal on all nodes, so that all see the same coins;
+/// what pays an address beyond is nobody's until a later version looks there.
+pub const ADDRESSES: u32 = 1_000;
+/// The index of the address that mining pays to.
+pub const MINING: u32 = 0;
+/// The keychain and index of all change.
+pub const CHANGE: Path = [1, 0];
+/// Scripts that the index keeps beyond the revealed ones. None are used.
+const LOOKAHEAD: u32 = 1;
+
+/// The coins under one group key.
+#[derive(Debug)]
+pub struct Treasury {
+    wallet: Wallet,
+    guild: GuildId,
+    birth: Height,
+    view: OnceLock<View>,
+}
+
+/// Why there is no such treasury, or why it does not move on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreasuryError {
+    /// The charter and the key give no descriptor.
+    #[error("charter and group key give no treasury")]
+    Descriptor(#[source] bdk_wallet::descriptor::DescriptorError),
+    /// What was stored is of another treasury, or incomplete.
+    #[error("what is stored is not of this treasury")]
+    Stored(#[source] bdk_wallet::LoadError),
+    /// Nothing was stored.
+    #[error("nothing of this treasury is stored")]
+    Empty,
+    /// The block does not follow any block that is known.
+    #[error("block {height} does not connect to what is known")]
+    Connect {
+        /// Its height.
+        height: Height,
+        /// What does not fit.
+        #[source]
+        source: bdk_wallet::chain::local_chain::ApplyHeaderError,
+    },
+}
+
+impl Treasury {
+    /// An empty treasury at the genesis block of the charter's network.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Descriptor`] for a charter that was never checked.
+    pub fn create(charter: &Charter, key: GroupKey) -> Result<Self, TreasuryError> {
+        let params = Wallet::create_from_two_path_descriptor(descriptor(charter, key));
+        let params = params.network(charter.network).lookahead(LOOKAHEAD);
+        let wallet = params.create_wallet_no_persist().map_err(TreasuryError::Descriptor)?;
+        Ok(Self::revealed(wallet, charter))
+    }
+
+    /// The treasury as it was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Empty`] or [`TreasuryError::Stored`]; the remedy is [`Treasury::create`] and a
+    /// new walk along the chain.
+    pub fn load(charter: &Charter, key: GroupKey, stored: ChangeSet) -> Result<Self, TreasuryError> {
+        let params = Wallet::load().two_path_descriptor(descriptor(charter, key));
+        let params = params.check_network(charter.network).lookahead(LOOKAHEAD);
+        let wallet = params.load_wallet_no_persist(stored).map_err(TreasuryError::Stored)?;
+        Ok(Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter))
+    }
+
+    fn revealed(mut wallet: Wallet, charter: &Charter) -> Self {
+        let [_, change] = CHANGE;
+        drop(wallet.reveal_addresses_to(KeychainKind::External, ADDRESSES - 1));
+        drop(wallet.reveal_addresses_to(KeychainKind::Internal, change));
+        Self { wallet, guild: charter.id(), birth: charter.birth.height, view: OnceLock::new() }
+    }
+
+    /// Take the next block, or the first of a branch that replaces known blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`TreasuryError::Connect`] if neither its predecessor nor `connected_to` is known; nothing changed.
+    pub fn apply_block(
+        &mut self,
+        block: &Block,
+        height: Height,
+        connected_to: BlockId,
+    ) -> Result<(), TreasuryError> {
+        self.view.take();
+        let applied = self.wallet.apply_block_connected_to(block, height, connected_to);
+        applied.map_err(|source| TreasuryError::Connect { height, source })
+    }
+
+    /// Take what is in the mempool, with the Unix time it was seen at, and forget what left it. Display
+    /// and the building of payments follow it; nothing is ever settled by it.
+    pub fn apply_mempool(
+        &mut self,
+        seen: impl IntoIterator<Item = (Arc<Transaction>, u64)>,
+        evicted: impl IntoIterator<Item = (Txid, u64)>,
+    ) {
+        self.view.take();
+        self.wallet.apply_evicted_txs(evicted);
+        self.wallet.apply_unconfirmed_txs(seen);
+    }
+
+    /// What changed since the last call, to be stored.
+    pub fn take_staged(&mut self) -> Option<ChangeSet> {
+        self.wallet.take_staged()
+    }
+
+    /// The network its coins live on.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        self.wallet.network()
+    }
+
+    /// The height of the best block, and the block.
+    #[must_use]
+    pub fn tip(&self) -> (Height, BlockHash) {
+        let tip = self.wallet.latest_checkpoint();
+        (tip.height(), tip.hash())
+    }
+
+    /// Where a chain source takes up the thread.
+    #[must_use]
+    pub fn checkpoint(&self) -> CheckPoint {
+        self.wallet.latest_checkpoint()
+    }
+
+    /// The first block that can contain a coin of this guild.
+    #[must_use]
+    pub const fn birth(&self) -> Height {
+        self.birth
+    }
+
+    /// The hash of the best chain's block at `height`, if this treasury went through it.
+    #[must_use]
+    pub fn block_hash(&self, height: Height) -> Option<BlockHash> {
+        self.wallet.local_chain().get(height).map(|block| block.hash())
+    }
+
+    /// The transactions that were in the mempool when we last looked.
+    #[must_use]
+    pub fn unconfirmed(&self) -> Vec<Arc<Transaction>> {
+        let all = self.wallet.transactions().filter(|seen| seen.chain_position.is_unconfirmed());
+        all.map(|seen| Arc::clone(&seen.tx_node.tx)).collect()
+    }
+
+    /// The receiving address number `index`: [`MINING`], or one for each contributor from 1 on. None
+    /// from [`ADDRESSES`] on, where nobody would see the coins.
+    #[must_use]
+    pub fn address(&self, index: u32) -> Option<Address> {
+        let watched = index < ADDRESSES;
+        watched.then(|| self.wallet.peek_address(KeychainKind::External, index).address)
+    }
+
+    /// The script at `path`. None beyond what is watched.
+    #[must_use]
+    pub fn script(&self, path: Path) -> Option<ScriptBuf> {
+        let (keychain, index) = keychain(path)?;
+        Some(self.wallet.peek_address(keychain, index).address.script_pubkey())
+    }
+
+    /// The root of the script tree at `path`, which tweaks the key that signs. None beyond what is
+    /// watched.
+    #[must_use]
+    pub fn merkle_root(&self, path: Path) -> Option<[u8; 32]> {
+        let (keychain, index) = keychain(path)?;
+        let descriptor = self.wallet.public_descriptor(keychain);
+        match descriptor.derived_descriptor(self.wallet.secp_ctx(), index).ok()? {
+            Descriptor::Tr(tree) => Some(tree.spend_info().merkle_root()?.to_byte_array()),
+            _ => None,
+        }
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.view().balance()
+    }
+
+    /// Everything that decisions about money need, at the best block. Made once after each change.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.get_or_init(|| self.look()).clone()
+    }
+
+    fn look(&self) -> View {
+        let (tip, tip_hash) = self.tip();
+        let change = self.wallet.peek_address(KeychainKind::Internal, 0).address.script_pubkey();
+        let (mut coins, mut transactions) = (BTreeMap::new(), BTreeMap::new());
+        let mut roots = BTreeMap::new();
+        for seen in self.wallet.transactions() {
+            let (txid, transaction) = (seen.tx_node.txid, Arc::clone(&seen.tx_node.tx));
+            let seen = Seen { transaction, height: block_of(&seen) };
+            let depth = seen.height.map_or(0, |height| (tip + 1).saturating_sub(height));
+            self.add_coins(&mut coins, &mut roots, (txid, &seen), depth);
+            transactions.insert(txid, seen);
+        }
+        mark_spent(&mut coins, &transactions);
+        let (coins, transactions) = (Arc::new(coins), Arc::new(transactions));
+        View { guild: self.guild, tip, tip_hash, change, coins, transactions }
+    }
+
+    fn add_coins(
+        &self,
+        coins: &mut BTreeMap<OutPoint, Coin>,
+        roots: &mut BTreeMap<Path, [u8; 32]>,
+        (txid, seen): (Txid, &Seen),
+        depth: Height,
+    ) {
+        for (vout, output) in (0..).zip(&seen.transaction.output) {
+            let Some(path) = self.path(&output.script_pubkey) else { continue };
+            let known = roots.get(&path).copied().or_else(|| self.merkle_root(path));
+            let Some(merkle_root) = known else { continue };
+            roots.insert(path, merkle_root);
+            let outpoint = OutPoint { txid, vout };
+            let coin = Coin {
+                outpoint,
+                output: output.clone(),
+                height: seen.height,
+                depth,
+                coinbase: seen.transaction.is_coinbase(),
+                path,
+                merkle_root,
+                spent: None,
+            };
+            coins.insert(outpoint, coin);
+        }
+    }
+
+    fn path(&self, script: &ScriptBuf) -> Option<Path> {
+        let (keychain, index) = self.wallet.derivation_of_spk(script.clone())?;
+        let path = match keychain {
+            KeychainKind::External => [0, index],
+            KeychainKind::Internal => [1, index],
+        };
+        watched(path).then_some(path)
+    }
+}
+
+/// Whether all nodes watch this path.
+const fn watched(path: Path) -> bool {
+    match path {
+        [0, index] => index < ADDRESSES,
+        _ => path[0] == CHANGE[0] && path[1] == CHANGE[1],
+    }
+}
+
+fn keychain(path: Path) -> Option<(KeychainKind, u32)> {
+    let [keychain, index] = path;
+    let keychain = if keychain == 0 { KeychainKind::External } else { KeychainKind::Internal };
+    watched(path).then_some((keychain, index))
+}
+
+fn block_of(seen: &WalletTx<'_>) -> Option<Height> {
+    seen.chain_position.confirmation_height_upper_bound()
+}
+
+fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, transactions: &BTreeMap<Txid, Seen>) {
+    for (txid, seen) in transactions {
+        for input in &seen.transaction.input {
+            if let Some(coin) = coins.get_mut(&input.previous_output) {
+                let key_path = is_key_path(&input.witness);
+                coin.spent = Some(Spender { txid: *txid, height: seen.height, key_path });
+            }
+        }
+    }
+}
+
+/// BIP341: an annex apart, a key-path spend has one item, a script-path spend two or more.
+fn is_key_path(witness: &bitcoin::Witness) -> bool {
+    let annex = witness.len() >= 2 && witness.last().is_some_and(|last| last.first() == Some(&0x50));
+    witness.len() - usize::from(annex) == 1
+}
+
+#[cfg(test)]
+mod tests;

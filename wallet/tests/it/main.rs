@@ -1,0 +1,6 @@
+//! A treasury on a real chain.
+#![expect(clippy::unwrap_used, reason = "the lint spares tests, but not what they share")]
+
+mod bench;
+mod chain;
+mod payment;
