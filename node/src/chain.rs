@@ -3,6 +3,7 @@
 
 use crate::config::Bitcoind as Settings;
 use bitcoin::{BlockHash, Network, Transaction};
+use crdt::charter::Birth;
 use crdt::{Height, ProposalId};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -67,6 +68,7 @@ pub enum News {
 struct Thread {
     settings: Settings,
     network: Network,
+    birth: Birth,
     node: Option<Bitcoind>,
     follow: Option<Follow>,
     polls: u32,
@@ -75,10 +77,14 @@ struct Thread {
 
 /// Start the thread. It ends when its questions do.
 #[must_use]
-pub fn start(settings: Settings, network: Network) -> (mpsc::Sender<Question>, mpsc::Receiver<News>) {
+pub fn start(
+    settings: Settings,
+    network: Network,
+    birth: Birth,
+) -> (mpsc::Sender<Question>, mpsc::Receiver<News>) {
     let (ask, mut questions) = mpsc::channel(QUEUE);
     let (tell, news) = mpsc::channel(QUEUE);
-    let mut thread = Thread { settings, network, node: None, follow: None, polls: 0, fee_rate: None };
+    let mut thread = Thread { settings, network, birth, node: None, follow: None, polls: 0, fee_rate: None };
     std::thread::spawn(move || {
         while let Some(question) = questions.blocking_recv() {
             if tell.blocking_send(thread.answer(question)).is_err() {
@@ -123,6 +129,7 @@ impl Thread {
         }
         let node = Bitcoind::connect(&self.settings.url, &self.settings.cookie)?;
         node.check_network(self.network)?;
+        node.check_birth(&self.birth)?;
         self.node = Some(node.clone());
         Ok(node)
     }

@@ -74,7 +74,8 @@ pub async fn run(
     let (net_events_in, mut net_events) = mpsc::channel(net::limits::QUEUE);
     let (net_commands, net_commands_out) = mpsc::channel(net::limits::QUEUE);
     let (questions_in, mut questions) = mpsc::channel::<Question>(QUESTIONS);
-    let (chain_questions, mut chain_news) = chain::start(config.bitcoind.clone(), config.network);
+    let (chain_questions, mut chain_news) =
+        chain::start(config.bitcoind.clone(), config.network, charter.birth.clone());
 
     let key = keystore.member().clone();
     let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, net_commands, chain_questions)?;

@@ -1,0 +1,19 @@
+//! The whole story as one test, and everything a README or a demo tells people to type.
+
+mod by_hand;
+mod story;
+
+use examples::build::Programs;
+use examples::narrate::Narrator;
+use std::sync::OnceLock;
+
+/// The programs of this workspace, built once: `cargo test -p examples` alone builds none but its own.
+fn programs() -> Programs {
+    static PROGRAMS: OnceLock<Programs> = OnceLock::new();
+    PROGRAMS.get_or_init(|| Programs::build(&Narrator::new(0)).unwrap()).clone()
+}
+
+/// A folder below the system's temporary one, which is gone afterwards.
+fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("guild-test-").tempdir().unwrap()
+}

@@ -1,0 +1,105 @@
+//! The story of the demo as a test, then a look around it, then everything a clumsy person could type.
+
+use examples::guild::{Guild, NAMES, outsider, text};
+use examples::narrate::Narrator;
+use examples::story::{self, STEPS};
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+#[test]
+fn the_whole_story() {
+    let folder = crate::folder();
+    let mut narrator = Narrator::new(STEPS);
+    let mut guild = story::run(folder.path(), crate::programs(), &mut narrator).unwrap();
+    let summary = story::summary(&narrator);
+    let steps = summary["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), STEPS);
+    assert!(steps.iter().all(|step| step["ok"] == true), "{summary}");
+    looking_around_works_as_printed(&guild);
+    the_record_is_the_same_everywhere(&guild);
+    bad_input_changes_nothing(&mut guild);
+    a_backup_restores(&guild);
+}
+
+fn looking_around_works_as_printed(guild: &Guild) {
+    let lines = story::look_around(guild);
+    assert!(lines.len() >= 6);
+    for line in lines {
+        let output = Command::new("bash").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{line}: {err}");
+    }
+}
+
+fn the_record_is_the_same_everywhere(guild: &Guild) {
+    let file = guild.home("alice").join("record.automerge");
+    let export = |name: &str| {
+        let file = file.display().to_string();
+        guild.ok(name, &["document", "export", "--format", "automerge", "--out", &file]).unwrap()
+    };
+    let heads: Vec<Value> = NAMES.iter().map(|name| export(name)["heads"].clone()).collect();
+    assert!(heads.iter().all(|other| *other == heads[0]), "{heads:?}");
+    assert!(std::fs::metadata(file).unwrap().len() > 1_000);
+}
+
+fn bad_input_changes_nothing(guild: &mut Guild) {
+    let before = guild.ok("alice", &["status"]).unwrap()["state_hash"].clone();
+    let payee = outsider(b"somebody").unwrap();
+    let too_much = format!("{payee}=2100000000000000");
+    let mainnet = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4=10000";
+    let dust = format!("{payee}=1");
+    let unknown = "ab".repeat(32);
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["--no-such-flag"], 2, "--no-such-flag"),
+        (&["proposal", "new", "--title", "x", "--pay", mainnet], 2, "network"),
+        (&["proposal", "new", "--title", "x", "--pay", "bcrt1qgarbage=10000"], 2, "bcrt1qgarbage"),
+        (&["proposal", "new", "--title", "x", "--pay", "no amount"], 2, "ADDRESS=SATOSHIS"),
+        (&["proposal", "new", "--title", "x", "--pay", &dust], 2, "dust"),
+        (&["proposal", "new", "--title", "two\nlines", "--pay", mainnet], 2, "unprintable"),
+        (&["proposal", "new", "--title", "x", "--pay", &too_much], 8, "sat"),
+        (&["proposal", "vote", &unknown, "yes", "--final"], 3, "no proposal"),
+        (&["proposal", "show", "../../status"], 2, "proposal id"),
+        (&["proposal", "execute", &unknown], 3, "no proposal"),
+        (&["entry", "show", &unknown], 3, "no entry"),
+        (&["start"], 6, "in use by process"),
+        (
+            &["init", "--network", "regtest", "--name", "x", "--bitcoind", "u", "--cookie", "c"],
+            6,
+            "already holds",
+        ),
+        (&["join", "guild1garbage", "--yes"], 6, "in use by process"),
+    ];
+    for (args, exit, needle) in cases {
+        let answer = guild.run("alice", args).unwrap();
+        assert_eq!(answer.exit, *exit, "{args:?}: {}", answer.message);
+        assert_eq!(answer.message.lines().count(), 1, "{args:?}: one line: {}", answer.message);
+        assert!(answer.message.contains(needle), "{args:?}: {}", answer.message);
+        let detail = answer.json.pointer("/error/detail").and_then(Value::as_str).unwrap();
+        assert!(answer.message.contains(detail.lines().next().unwrap()), "{args:?}: {detail}");
+    }
+    let after = guild.ok("alice", &["status"]).unwrap()["state_hash"].clone();
+    assert_eq!(before, after);
+    a_wrong_network_is_refused(guild);
+}
+
+fn a_wrong_network_is_refused(guild: &Guild) {
+    let invitation = text(&guild.ok("alice", &["invite"]).unwrap(), "invitation").unwrap();
+    let init = ["init", "--network", "signet", "--name", "zoe", "--bitcoind", "u", "--cookie", "c"];
+    guild.ok("zoe", &init).unwrap();
+    let answer = guild.run("zoe", &["join", &invitation, "--yes"]).unwrap();
+    assert_eq!((answer.exit, answer.message.contains("regtest")), (2, true), "{}", answer.message);
+    assert!(!guild.home("zoe").join("charter").exists());
+    let none = guild.run("yves", &["init", "--name", "y", "--bitcoind", "u", "--cookie", "c"]).unwrap();
+    assert_eq!((none.exit, none.message.contains("--network")), (2, true), "{}", none.message);
+}
+
+fn a_backup_restores(guild: &Guild) {
+    let file = guild.home("carol").join("carol.age").display().to_string();
+    guild.ok("carol", &["share", "backup", &file]).unwrap();
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.starts_with(b"age-encryption.org/v1\n"), "the stock age tool opens it");
+    let restored = guild.ok("carol-again", &["share", "restore", &file]).unwrap();
+    assert_eq!(restored["share"], true);
+    let again = guild.run("carol-again", &["share", "restore", &file]).unwrap();
+    assert_eq!(again.exit, 6, "{}", again.message);
+}
