@@ -1,10 +1,11 @@
 //! The programs of this workspace, built with the profile this one was built with.
 
-use crate::narrate::Narrator;
+use crate::narrate::{Narrator, SPEAK_EVERY};
 use anyhow::{Context as _, Result, bail};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -45,9 +46,17 @@ impl Programs {
         }
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().context("cargo")?;
         let lines = BufReader::new(child.stderr.take().context("cargo has no stderr")?).lines();
-        for line in lines {
-            narrator.detail(line.context("cargo's words")?.trim());
+        let (tell, told) = std::sync::mpsc::channel();
+        let reader =
+            std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        loop {
+            match told.recv_timeout(SPEAK_EVERY) {
+                Ok(line) => narrator.detail(line.trim()),
+                Err(RecvTimeoutError::Timeout) => narrator.detail("… still building"),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
+        drop(reader.join());
         if !child.wait().context("cargo")?.success() {
             bail!("cargo build --workspace --bins failed; see above");
         }

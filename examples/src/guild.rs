@@ -121,10 +121,12 @@ impl Guild {
     /// # Errors
     ///
     /// If the command fails.
-    pub fn init(&self, name: &str) -> Result<String> {
+    pub fn init(&self, name: &str) -> Result<Value> {
         let (url, cookie) = (self.bitcoind.rpc_url(), self.bitcoind.cookie_file().display().to_string());
-        let args = ["init", "--network", "regtest", "--name", name, "--bitcoind", &url, "--cookie", &cookie];
-        text(&self.ok(name, &args)?, "card")
+        self.ok(
+            name,
+            &["init", "--network", "regtest", "--name", name, "--bitcoind", &url, "--cookie", &cookie],
+        )
     }
 
     /// Start a member's daemon and wait until it answers.
@@ -197,7 +199,7 @@ impl Guild {
         command.arg("run").arg("--data-dir").arg(&folder);
         command.arg("--bitcoind").arg(self.bitcoind.rpc_url());
         command.arg("--cookie").arg(self.bitcoind.cookie_file()).args(["--listen", "127.0.0.1:0"]);
-        if !folder.exists() {
+        if !folder.join("pairing").exists() {
             let pairing = text(&self.ok(member, &["mining", "pair"])?, "pairing")?;
             command.arg("--pairing").arg(pairing);
         }
@@ -262,6 +264,21 @@ impl Guild {
     /// If bitcoind refuses.
     pub fn bury(&self, blocks: u64) -> Result<()> {
         self.bitcoind.generate_to(&outsider(b"miner")?, blocks).map(drop)
+    }
+}
+
+/// Everybody is asked to end, bitcoind last and with time to write down its blocks: who runs the story with
+/// `--keep` wants to go on. What does not end is killed by its keeper.
+impl Drop for Guild {
+    fn drop(&mut self) {
+        let farm = self.farm.take();
+        for mut process in std::mem::take(&mut self.nodes).into_values().chain(farm) {
+            drop(process.terminate());
+            drop(process.wait_for(regtest::keeper::GRACE));
+        }
+        let bitcoind = self.bitcoind.process();
+        drop(bitcoind.terminate());
+        drop(bitcoind.wait_for(regtest::keeper::GRACE));
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Nothing is silent for longer than this.
-const SPEAK_EVERY: Duration = Duration::from_secs(4);
+pub const SPEAK_EVERY: Duration = Duration::from_secs(4);
 /// How often a wait looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 

@@ -130,6 +130,8 @@ pub struct Node {
     decisions: decisions::Local,
     recovery: Option<peers::Recovery>,
     addresses: Vec<String>,
+    /// Since when each thing is waited for, by what `status` calls it.
+    waits_since: BTreeMap<String, Timestamp>,
     rng: Box<dyn Rng>,
     now: Timestamp,
     effects: VecDeque<Effect>,
@@ -173,6 +175,7 @@ impl Node {
             decisions: decisions::Local::from_records(&start.records)?,
             recovery: (!start.journal_intact).then(|| peers::Recovery::new(now)),
             addresses: start.addresses,
+            waits_since: BTreeMap::new(),
             key: start.key,
             charter: start.charter,
             document,
@@ -257,6 +260,7 @@ impl Node {
         self.tick_keygen();
         self.tick_ceremonies();
         self.rebroadcast();
+        self.note_waits();
     }
 
     /// Say something: durable first, then to all.

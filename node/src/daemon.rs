@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use threshold::Timestamp;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -40,6 +41,8 @@ struct Daemon {
     replies: HashMap<u64, oneshot::Sender<Outcome<Answer>>>,
     next_reply: u64,
     polling: bool,
+    /// Who may connect, if the network did not take it yet.
+    unsaid: Option<net::Command>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one clock of the node, in its shell")]
@@ -82,7 +85,7 @@ pub async fn run(
     let mut tasks: JoinSet<Outcome<()>> = JoinSet::new();
     tasks.spawn(net::run(key, charter.id(), listen, net_events_in, net_commands_out));
     tasks.spawn(server::serve(listener, questions_in, cookie, link_token));
-    daemon.carry_out().await?;
+    daemon.carry_out()?;
     ready(&charter, &config);
 
     let mut tick = tokio::time::interval(TICK);
@@ -91,11 +94,11 @@ pub async fn run(
         .map_err(|error| Failure::because("cannot listen for signals", error))?;
     let outcome = loop {
         tokio::select! {
-            Some(event) = net_events.recv() => daemon.feed(Input::Net(event)).await?,
-            Some(news) = chain_news.recv() => daemon.on_news(news).await?,
-            Some((command, reply)) = questions.recv() => daemon.on_question(command, reply).await?,
-            _ = tick.tick() => daemon.feed(Input::Tick).await?,
-            _ = poll.tick() => daemon.poll().await,
+            Some(event) = net_events.recv() => daemon.feed(Input::Net(event))?,
+            Some(news) = chain_news.recv() => daemon.on_news(news)?,
+            Some((command, reply)) = questions.recv() => daemon.on_question(command, reply)?,
+            _ = tick.tick() => daemon.feed(Input::Tick)?,
+            _ = poll.tick() => daemon.poll(),
             Some(ended) = tasks.join_next() => {
                 break ended.unwrap_or_else(|error| Err(Failure::because("a part of the node stopped", error)));
             }
@@ -190,54 +193,68 @@ impl Daemon {
             replies: HashMap::new(),
             next_reply: 0,
             polling: false,
+            unsaid: None,
         })
     }
 
-    async fn feed(&mut self, input: Input) -> Outcome<()> {
+    fn feed(&mut self, input: Input) -> Outcome<()> {
+        if let Some(command) = self.unsaid.take() {
+            self.tell_network(command);
+        }
         self.node.handle(input, now());
-        self.carry_out().await
+        self.carry_out()
     }
 
-    async fn on_news(&mut self, news: News) -> Outcome<()> {
+    fn on_news(&mut self, news: News) -> Outcome<()> {
         match news {
             News::Update(update) => {
                 let more = update.more;
                 self.polling = false;
-                self.feed(Input::Chain(update)).await?;
+                self.feed(Input::Chain(update))?;
                 if more {
-                    self.poll().await;
+                    self.poll();
                 }
                 Ok(())
             }
             News::Lost(why) => {
                 self.polling = false;
-                self.feed(Input::ChainLost(why)).await
+                self.feed(Input::ChainLost(why))
             }
-            News::Broadcast(decision, result) => self.feed(Input::Broadcast(decision, result)).await,
+            News::Broadcast(decision, result) => self.feed(Input::Broadcast(decision, result)),
         }
     }
 
-    async fn on_question(
-        &mut self,
-        command: Command,
-        reply: oneshot::Sender<Outcome<Answer>>,
-    ) -> Outcome<()> {
+    fn on_question(&mut self, command: Command, reply: oneshot::Sender<Outcome<Answer>>) -> Outcome<()> {
         self.replies.retain(|_, waiting| !waiting.is_closed());
         self.next_reply += 1;
         self.replies.insert(self.next_reply, reply);
-        self.feed(Input::Command(self.next_reply, command)).await
+        self.feed(Input::Command(self.next_reply, command))
     }
 
     /// Ask bitcoind for news, unless it still works on the last question.
-    async fn poll(&mut self) {
+    fn poll(&mut self) {
         if !self.polling {
             let (position, anew) = self.node.chain_position();
-            self.polling = self.chain.send(chain::Question::Poll(position, anew)).await.is_ok();
+            self.polling = self.chain.try_send(chain::Question::Poll(position, anew)).is_ok();
+        }
+    }
+
+    /// Never wait for the network here: it may be waiting for us. What finds its queue full is lost, as on
+    /// any network, but who may connect is said again.
+    fn tell_network(&mut self, command: net::Command) {
+        let Err(TrySendError::Full(command)) = self.net.try_send(command) else { return };
+        tracing::warn!(target: "guild::net", "the network is too busy");
+        match command {
+            net::Command::Allow(_) => self.unsaid = Some(command),
+            net::Command::Ask(to, token, _) => {
+                self.node.handle(Input::Net(net::Event::Response(to, token, None)), now());
+            }
+            _ => {}
         }
     }
 
     /// Carry out what the machine wants, in order. A failure of the disk stops the node.
-    async fn carry_out(&mut self) -> Outcome<()> {
+    fn carry_out(&mut self) -> Outcome<()> {
         while let Some(effect) = self.node.next_effect() {
             match effect {
                 Effect::Journal(record) => self.journal.append(&record)?,
@@ -253,9 +270,10 @@ impl Daemon {
                     let kept = self.wallet.append(&changes);
                     kept.map_err(|error| Failure::because("the wallet's database", error))?;
                 }
-                Effect::Net(command) => drop(self.net.send(command).await),
+                Effect::Net(command) => self.tell_network(command),
                 Effect::Broadcast(decision, transaction) => {
-                    drop(self.chain.send(chain::Question::Broadcast(decision, transaction)).await);
+                    // what finds the queue full is sent again with the next round
+                    drop(self.chain.try_send(chain::Question::Broadcast(decision, transaction)));
                 }
                 Effect::Reply(number, answer) => {
                     if let Some(reply) = self.replies.remove(&number) {

@@ -66,7 +66,7 @@ impl Demo {
                 std::process::exit(INTERRUPTED); // asked twice: at once; the keepers still end the rest
             }
         })?;
-        narrator.detail("building the programs (the first time takes some minutes)");
+        narrator.detail("building the programs (about 6 minutes on two cores the first time, seconds later)");
         let programs = Programs::build(narrator)?;
         let temporary = tempfile::Builder::new().prefix("guild-demo-").tempdir()?;
         let root = match &self.keep {

@@ -8,26 +8,28 @@ use serde_json::Value;
 
 /// Found the guild, or wake it up if it lives here already.
 pub(super) fn charter(guild: &mut Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
-    if guild.home("alice").join("charter").exists() {
-        narrator.detail("the guild lives here already: waking it up");
-        for name in NAMES {
-            guild.start(name, narrator)?;
-        }
-        return mesh(guild, narrator, facts);
-    }
     let mut cards = Vec::new();
     for name in NAMES {
-        cards.push(guild.init(name)?);
+        if !guild.home(name).join("config.toml").exists() {
+            guild.init(name)?;
+        }
+        cards.push(std::fs::read_to_string(guild.home(name).join("card"))?);
     }
-    narrator.detail("five member cards; alice writes the charter");
-    let mut args = vec!["found", "--name", "Demo guild", "--threshold", "3"];
-    args.extend(cards.iter().skip(1).map(String::as_str));
-    let founded = guild.ok("alice", &args)?;
-    let invitation = text(&founded, "invitation")?;
+    if guild.home("alice").join("charter").exists() {
+        narrator.detail("the guild lives here already: waking it up");
+    } else {
+        narrator.detail("five member cards; alice writes the charter");
+        let mut args = vec!["found", "--name", "Demo guild", "--threshold", "3"];
+        args.extend(cards.iter().skip(1).map(String::as_str));
+        guild.ok("alice", &args)?;
+    }
     guild.start("alice", narrator)?;
+    let invitation = text(&guild.ok("alice", &["invite"])?, "invitation")?;
     for name in NAMES.into_iter().skip(1) {
-        guild.ok(name, &["join", &invitation, "--yes"])?;
-        narrator.detail(&format!("{name} fetched the charter from alice, saw its rules, signed"));
+        if !guild.home(name).join("charter").exists() {
+            guild.ok(name, &["join", &invitation, "--yes"])?;
+            narrator.detail(&format!("{name} fetched the charter from alice, saw its rules, signed"));
+        }
         guild.start(name, narrator)?;
     }
     mesh(guild, narrator, facts)
@@ -44,7 +46,8 @@ fn mesh(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
                 return Ok(Err(format!("{name} does not reach {}", away.join(", "))));
             }
             if status.get("founded") != Some(&Value::Bool(true)) {
-                return Ok(Err(format!("{name} has not all signatures")));
+                let waits = status.get("waits").cloned().unwrap_or_default();
+                return Ok(Err(format!("{name} has not all signatures and waits for {waits}")));
             }
             facts.insert("guild".to_owned(), text(&status, "guild")?.into());
         }

@@ -1,7 +1,10 @@
 //! The whole story as one test, and everything a README or a demo tells people to type.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
+
 mod by_hand;
 mod story;
+mod survive;
 
 use examples::build::Programs;
 use examples::narrate::Narrator;

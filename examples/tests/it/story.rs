@@ -5,6 +5,10 @@ use examples::narrate::Narrator;
 use examples::story::{self, STEPS};
 use serde_json::Value;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// How long nodes may take to agree.
+const AGREE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_whole_story() {
@@ -19,6 +23,7 @@ fn the_whole_story() {
     the_record_is_the_same_everywhere(&guild);
     bad_input_changes_nothing(&mut guild);
     a_backup_restores(&guild);
+    a_guest_reads_along(&mut guild);
 }
 
 fn looking_around_works_as_printed(guild: &Guild) {
@@ -102,4 +107,29 @@ fn a_backup_restores(guild: &Guild) {
     assert_eq!(restored["share"], true);
     let again = guild.run("carol-again", &["share", "restore", &file]).unwrap();
     assert_eq!(again.exit, 6, "{}", again.message);
+}
+
+fn a_guest_reads_along(guild: &mut Guild) {
+    guild.init("guest").unwrap();
+    let card = std::fs::read_to_string(guild.home("guest").join("card")).unwrap();
+    let invitation = text(&guild.ok("alice", &["invite", &card]).unwrap(), "invitation").unwrap();
+    let narrator = Narrator::new(0);
+    let joined = narrator.wait(AGREE, "the invitation to be known", || {
+        let answer = guild.run("guest", &["join", &invitation, "--yes"])?;
+        Ok(if answer.exit == 0 { Ok(answer.json) } else { Err(answer.message) })
+    });
+    assert_eq!(joined.unwrap()["founder"], false);
+    guild.start("guest", &narrator).unwrap();
+    let state = |guild: &Guild, name| {
+        let status = guild.ok(name, &["status"]).unwrap();
+        (status["height"].clone(), status["state_hash"].clone())
+    };
+    let same = narrator.wait(AGREE, "the guest to have the members' state", || {
+        let (guest, alice) = (state(guild, "guest"), state(guild, "alice"));
+        Ok(if guest == alice { Ok(()) } else { Err(format!("{guest:?} {alice:?}")) })
+    });
+    same.unwrap();
+    let payee = outsider(b"guest").unwrap();
+    let spend = guild.run("guest", &["proposal", "new", "--title", "x", "--pay", &format!("{payee}=10000")]);
+    assert_ne!(spend.unwrap().exit, 0, "a guest says nothing");
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(home: &Home, say: Say) -> Outcome<()> {
 fn wait_line(wait: &Wait) -> String {
     let whom =
         if wait.missing.is_empty() { String::new() } else { format!(" from {}", wait.missing.join(", ")) };
-    let since = wait.since_s.map(|seconds| format!(" (silent {seconds} s)")).unwrap_or_default();
+    let since = wait.since_s.map(|seconds| format!(" for {seconds} s")).unwrap_or_default();
     format!("waits for {}{whom}{since}: {}", wait.what, wait.todo)
 }
 

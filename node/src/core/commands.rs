@@ -20,6 +20,8 @@ use miner_link::contract::PolicyAnswer;
 use std::str::FromStr as _;
 use wallet::history::Kind;
 
+/// What `status` calls a member that is not connected.
+const CONNECTION: &str = "a connection";
 /// Blocks an invitation lasts.
 const INVITATION_BLOCKS: u32 = 1_008;
 /// Shortest beginning of a proposal's id that names it.
@@ -114,6 +116,15 @@ impl Node {
         }
     }
 
+    /// Remember since when each thing is waited for.
+    pub(super) fn note_waits(&mut self) {
+        let waits: Vec<String> = self.waits().iter().map(wait_key).collect();
+        self.waits_since.retain(|key, _| waits.contains(key));
+        for key in waits {
+            self.waits_since.entry(key).or_insert(self.now);
+        }
+    }
+
     /// What the node waits for, most urgent first.
     fn waits(&self) -> Vec<Wait> {
         let wait = |what: &str, missing: Vec<String>, todo: &str| Wait {
@@ -168,6 +179,9 @@ impl Node {
             ));
         }
         waits.extend(self.absent());
+        for wait in waits.iter_mut().filter(|wait| wait.since_s.is_none()) {
+            wait.since_s = self.waits_since.get(&wait_key(wait)).map(|then| self.seconds_since(*then));
+        }
         waits
     }
 
@@ -175,7 +189,7 @@ impl Node {
         let others = self.state().members.keys().filter(|member| **member != self.me);
         let gone = others.filter(|member| !self.peers.connected.contains_key(member));
         gone.filter(|_| self.state().founded()).map(|member| Wait {
-            what: "a connection".to_owned(),
+            what: CONNECTION.to_owned(),
             missing: vec![self.name(member)],
             since_s: self.peers.last_seen.get(member).map(|then| self.seconds_since(*then)),
             todo: "its node must run and be reachable".to_owned(),
@@ -480,4 +494,9 @@ impl Node {
             group_key: key.ready.group_key.to_string(),
         }))
     }
+}
+
+/// The same wait has the same key, whoever is still missing.
+fn wait_key(wait: &Wait) -> String {
+    if wait.what == CONNECTION { wait.missing.concat() } else { wait.what.clone() }
 }
