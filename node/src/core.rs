@@ -1,6 +1,7 @@
 //! The node as a machine: what happens comes in as [`Input`], what is to be done goes out as [`Effect`]s
 //! to be carried out in order. No socket, clock or file in here; the randomness is given at the start.
 
+mod answers;
 pub mod ask;
 mod ceremony;
 mod commands;

@@ -3,25 +3,21 @@
 use super::decisions::Standing;
 use super::{Node, keygen};
 use crate::api::dto::{
-    self, Address, Answer, BallotDto, Command, EntryDto, Export, Format, History, InvitationDto, Movement,
-    NewBallot, NewSpend, OutputDto, Pair, Payment, Peer, ProposalDto, Proposals, Signing, Status, TallyDto,
-    V, Wait, Waiting,
+    self, Address, Answer, Command, EntryDto, Export, Format, History, InvitationDto, Movement, NewBallot,
+    NewSpend, OutputDto, Pair, V,
 };
 use crate::card::{Invitation, MemberCard};
-use crate::core::ask::{Ask, Subject};
+use crate::core::ask::Ask;
 use crate::error::{Code, Failure, Outcome};
 use bitcoin::{Amount, NetworkKind};
 use crdt::entry::Invite;
-use crdt::governance::{Ballot, Effect, Output, Proposal, Spend, Tally};
-use crdt::state::ProposalState;
+use crdt::governance::{Ballot, Effect, Output, Proposal, Spend};
 use crdt::text::{Line, Note};
 use crdt::{Choice, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
 use std::str::FromStr as _;
 use wallet::history::Kind;
 
-/// What `status` calls a member that is not connected.
-const CONNECTION: &str = "a connection";
 /// Blocks an invitation lasts.
 const INVITATION_BLOCKS: u32 = 1_008;
 /// Shortest beginning of a proposal's id that names it.
@@ -73,213 +69,6 @@ impl Node {
                     format!("'{text}' is the beginning of {} proposals: give more of it", many.len());
                 Err(Failure::new(Code::Usage, detail))
             }
-        }
-    }
-
-    fn status(&self) -> Status {
-        let state = self.state();
-        let key = state.key.as_ref();
-        let ready = state.key_ready.get(&(keygen::EPOCH, keygen::ATTEMPT));
-        let peers = state.members.keys().filter(|member| **member != self.me);
-        Status {
-            v: V,
-            waits: self.waits(),
-            guild: self.guild.to_string(),
-            name: self.charter.name.to_string(),
-            network: self.charter.network.to_string(),
-            member: self.name(&self.me),
-            member_key: self.me.to_string(),
-            signers_needed: self.charter.signers_needed(),
-            co_signers: self.charter.co_signer_count(),
-            height: state.height,
-            block_hash: state.block_hash.to_string(),
-            state_hash: state.hash().to_string(),
-            entries: self.document.len(),
-            founded: state.founded(),
-            group_key: key.map(|key| key.ready.group_key.to_string()),
-            key_ready: ready.map_or(0, std::collections::BTreeMap::len),
-            key_usable: state.usable_key().is_some(),
-            peers: peers.map(|member| self.peer(member)).collect(),
-            balance: self.balance().ok(),
-            open_proposals: state.proposals.values().filter(|proposal| proposal.settled.is_none()).count(),
-        }
-    }
-
-    fn peer(&self, member: &crdt::MemberId) -> Peer {
-        let connected = self.peers.connected.contains_key(member);
-        Peer {
-            name: self.name(member),
-            key: member.to_string(),
-            connected,
-            last_seen_s: self.peers.last_seen.get(member).map(|then| self.seconds_since(*then)),
-            co_signer: self.state().co_signers.contains(member),
-        }
-    }
-
-    /// Remember since when each thing is waited for.
-    pub(super) fn note_waits(&mut self) {
-        let waits: Vec<String> = self.waits().iter().map(wait_key).collect();
-        self.waits_since.retain(|key, _| waits.contains(key));
-        for key in waits {
-            self.waits_since.entry(key).or_insert(self.now);
-        }
-    }
-
-    /// What the node waits for, most urgent first.
-    fn waits(&self) -> Vec<Wait> {
-        let wait = |what: &str, missing: Vec<String>, todo: &str| Wait {
-            what: what.to_owned(),
-            missing,
-            since_s: None,
-            todo: todo.to_owned(),
-        };
-        let state = self.state();
-        let mut waits = Vec::new();
-        if let Some(why) = &self.chain_lost {
-            waits.push(wait(
-                &format!("bitcoind: {why}"),
-                vec![],
-                "check that bitcoind runs and its cookie is readable",
-            ));
-        } else if self.tip.is_none() {
-            waits.push(wait("the first block from bitcoind", vec![], "wait, or check the bitcoind settings"));
-        }
-        if let Some(recovery) = &self.recovery {
-            waits.push(wait(
-                &recovery.to_string(),
-                vec![],
-                "wait; the node forks its own chain if it speaks too soon",
-            ));
-        }
-        if let Some(why) = &self.keygen.failed {
-            waits.push(wait(&format!("the key generation failed: {why}"), vec![], "found the guild anew"));
-        }
-        let unsigned = state.members.values().filter(|member| !member.accepted);
-        let unsigned: Vec<String> = unsigned.map(|member| member.name.to_string()).collect();
-        if !unsigned.is_empty() {
-            waits.push(wait(
-                "signatures under the charter",
-                unsigned,
-                "send them the invitation (guild invite); they run guild join, then guild start",
-            ));
-        }
-        if let Some(waiting) = self.keygen.waiting().filter(|_| state.founded() && self.signer.is_none()) {
-            let missing = waiting.missing.iter().filter_map(|party| self.seat_of(*party));
-            let missing: Vec<String> = missing.map(|member| self.name(&member)).collect();
-            if !missing.is_empty() {
-                let what = format!("key generation ({:?})", waiting.step).to_lowercase();
-                waits.push(wait(&what, missing, "their nodes must run: key generation needs all co-signers"));
-            }
-        }
-        if state.key.is_some() && state.usable_key().is_none() {
-            waits.push(wait(
-                "the two test signatures of the new key",
-                vec![],
-                "wait: co-signers make them by themselves",
-            ));
-        }
-        waits.extend(self.absent());
-        for wait in waits.iter_mut().filter(|wait| wait.since_s.is_none()) {
-            wait.since_s = self.waits_since.get(&wait_key(wait)).map(|then| self.seconds_since(*then));
-        }
-        waits
-    }
-
-    fn absent(&self) -> impl Iterator<Item = Wait> {
-        let others = self.state().members.keys().filter(|member| **member != self.me);
-        let gone = others.filter(|member| !self.peers.connected.contains_key(member));
-        gone.filter(|_| self.state().founded()).map(|member| Wait {
-            what: CONNECTION.to_owned(),
-            missing: vec![self.name(member)],
-            since_s: self.peers.last_seen.get(member).map(|then| self.seconds_since(*then)),
-            todo: "its node must run and be reachable".to_owned(),
-        })
-    }
-
-    fn proposals(&self) -> Proposals {
-        let mut proposals: Vec<_> = self.state().proposals.iter().collect();
-        proposals.sort_by_key(|(id, proposal)| (proposal.height, **id));
-        Proposals {
-            v: V,
-            proposals: proposals.into_iter().map(|(id, state)| self.proposal_dto(id, state)).collect(),
-        }
-    }
-
-    fn proposal_answer(&self, id: ProposalId) -> Outcome<Answer> {
-        let state = self.state().proposals.get(&id);
-        let state = state.ok_or_else(|| Failure::not_found(format!("there is no proposal '{id}'")))?;
-        Ok(Answer::Proposal(Box::new(self.proposal_dto(&id, state))))
-    }
-
-    fn proposal_dto(&self, id: &ProposalId, state: &ProposalState) -> ProposalDto {
-        let standing = self.standing(id, state);
-        let tally = Tally::count(self.state(), state);
-        let ballots = state.ballots.iter().map(|(member, held)| BallotDto {
-            member: self.name(member),
-            choice: held.choice.to_string(),
-            last: held.last,
-            reason: held.reason.to_string(),
-        });
-        let spend = state.spend();
-        let payment = match &standing {
-            Standing::Paid(txid, depth) => Some(Payment { txid: txid.to_string(), depth: *depth }),
-            Standing::Sent(txid) => Some(Payment { txid: txid.to_string(), depth: 0 }),
-            _ => None,
-        };
-        let subject =
-            if state.certificate.is_none() { Subject::Certificate(*id) } else { Subject::Payment(*id) };
-        ProposalDto {
-            v: V,
-            id: id.to_string(),
-            title: state.proposal.title.to_string(),
-            text: state.proposal.text.to_string(),
-            author: self.name(&state.author),
-            height: state.height,
-            close: state.close,
-            outputs: spend.outputs.iter().map(|output| self.output_dto(output)).collect(),
-            total_sat: spend.total().map_or(0, Amount::to_sat),
-            anchor: spend.anchor.to_string(),
-            status: Self::status_word(&standing).to_owned(),
-            next: self.next_line(id, state, &standing),
-            tally: TallyDto {
-                final_yes: tally.final_yes,
-                changeable_yes: tally.changeable_yes,
-                no: tally.no,
-                abstain: tally.abstain,
-                roll: tally.roll,
-                needed_above: tally.needed_above,
-            },
-            ballots: ballots.collect(),
-            not_voted: self.not_voted(state),
-            signing: payment.is_none().then(|| self.signing(&subject)),
-            certificate: state.certificate.as_ref().map(|certificate| format!("{:?}", certificate.signature)),
-            payment,
-            last_ceremony: self.last_report(&subject).cloned(),
-        }
-    }
-
-    fn output_dto(&self, output: &Output) -> OutputDto {
-        let address = bitcoin::Address::from_script(&output.script, self.charter.network);
-        OutputDto {
-            address: address.map_or_else(|_| output.script.to_hex_string(), |address| address.to_string()),
-            amount_sat: output.amount.to_sat(),
-        }
-    }
-
-    fn signing(&self, subject: &Subject) -> Signing {
-        let order = self.seat_order(subject);
-        let seats = order.iter().take(self.charter.signers_needed()).map(|member| self.name(member));
-        let (missing, next) = self.waits_for(subject).unwrap_or_default();
-        let waiting_for = missing.iter().map(|(member, since)| Waiting {
-            member: self.name(member),
-            seconds: self.seconds_since(*since),
-        });
-        Signing {
-            subject: subject.to_string(),
-            coordinator: order.first().map(|member| self.name(member)).unwrap_or_default(),
-            seats: seats.collect(),
-            waiting_for: waiting_for.collect(),
-            next_seat: next.map(|member| self.name(&member)),
         }
     }
 
@@ -377,7 +166,7 @@ impl Node {
         }))
     }
 
-    fn balance(&self) -> Outcome<dto::Balance> {
+    pub(super) fn balance(&self) -> Outcome<dto::Balance> {
         let view = self.view()?;
         let balance = view.balance();
         Ok(dto::Balance {
@@ -494,9 +283,4 @@ impl Node {
             group_key: key.ready.group_key.to_string(),
         }))
     }
-}
-
-/// The same wait has the same key, whoever is still missing.
-fn wait_key(wait: &Wait) -> String {
-    if wait.what == CONNECTION { wait.missing.concat() } else { wait.what.clone() }
 }
