@@ -108,6 +108,22 @@ impl Chain {
         self.entries.iter().chain(self.fork.iter().flat_map(|fork| [&fork.low, &fork.high]))
     }
 
+    /// What [`Self::all`] gives from sequence number `seq` on.
+    pub fn since(&self, seq: u32) -> impl Iterator<Item = &Signed> {
+        let fork = self.fork.as_ref().filter(|_| seq <= self.next_seq());
+        let entries = self.entries.get(index(seq)..).unwrap_or_default();
+        entries.iter().chain(fork.into_iter().flat_map(|fork| [&fork.low, &fork.high]))
+    }
+
+    /// Whether `signed` continues another entry than the one that stands before its place. Never to be
+    /// applied here; but if its predecessor is valid, this author's chain is forked somewhere below.
+    #[must_use]
+    pub fn contradicts(&self, signed: &Signed) -> bool {
+        let entry = signed.entry();
+        let before = entry.seq.checked_sub(1).and_then(|seq| self.id_at(seq));
+        before.is_some_and(|before| entry.prev.is_some_and(|prev| prev != before))
+    }
+
     /// Offer an entry of this author. Any order and repetition leads to the same chain.
     pub fn offer(&mut self, signed: &Signed) -> Place {
         let seq = signed.entry().seq;
@@ -183,9 +199,14 @@ impl Chain {
         Place::Forks
     }
 
+    /// What the bucket of the entry before `seq` holds. Heights never fall: the bucket is one stretch, short
+    /// by its quota.
     fn quota_before(&self, seq: u32) -> Quota {
-        let before = self.entries.iter().take(index(seq));
-        before.fold(Quota::default(), |quota, signed| {
+        let bucket = |signed: &Signed| signed.entry().height / QUOTA_BLOCKS;
+        let before = self.entries.get(..index(seq)).unwrap_or(&self.entries);
+        let last = before.last().map_or(0, bucket);
+        let stretch = before.get(before.partition_point(|signed| bucket(signed) < last)..);
+        stretch.into_iter().flatten().fold(Quota::default(), |quota, signed| {
             quota.after(signed.entry(), signed.bytes().len()).expect("entries that stand are within quota")
         })
     }

@@ -3,7 +3,7 @@
 use crate::Height;
 use crate::chain::{Broken, Chain, Place};
 use crate::entry::{ENTRY_VERSION, Entry, Payload};
-use crate::id::{EntryId, GuildId, MemberId, ProposalId};
+use crate::id::{EntryId, GuildId, MemberId};
 use crate::limits::{AHEAD, HELD_PER_AUTHOR};
 use crate::signed::Signed;
 use bitcoin::BlockHash;
@@ -84,16 +84,6 @@ impl Document {
         self.chains.values().flat_map(Chain::all).find(|signed| signed.id() == id)
     }
 
-    /// The proposal whose id begins with `prefix`, if exactly one does.
-    #[must_use]
-    pub fn proposals_like(&self, prefix: &str) -> Vec<ProposalId> {
-        let proposals = self.chains.values().flat_map(Chain::entries);
-        let ids = proposals
-            .filter(|signed| matches!(signed.entry().payload, Payload::Propose(_)))
-            .map(|signed| ProposalId::from(signed.id()));
-        ids.filter(|id| id.to_string().starts_with(prefix)).collect()
-    }
-
     /// Add an entry. `tip` is the height of our chain.
     pub fn insert(&mut self, signed: Signed, tip: Height) -> Insert {
         let author = signed.entry().author;
@@ -108,7 +98,11 @@ impl Document {
                 new.extend(self.release(author, tip));
                 Insert::New(new)
             }
-            Place::Known | Place::Suspended => Insert::Nothing,
+            Place::Known => {
+                self.settle_disputes(&signed);
+                Insert::Nothing
+            }
+            Place::Suspended => Insert::Nothing,
             Place::Waits => self.hold(signed),
             Place::Invalid(broken) => Insert::Invalid(broken),
         }
@@ -120,13 +114,37 @@ impl Document {
         authors.into_iter().flat_map(|author| self.release(author, tip)).collect()
     }
 
+    /// Keep `signed` until it can be decided; of too many, those with the lowest sequence numbers.
     fn hold(&mut self, signed: Signed) -> Insert {
         let held = self.held.entry(signed.entry().author).or_default();
-        if held.len() >= HELD_PER_AUTHOR {
-            return Insert::Dropped;
+        let key = (signed.entry().seq, signed.id());
+        held.insert(key, signed);
+        let dropped = if held.len() > HELD_PER_AUTHOR { held.pop_last() } else { None };
+        if dropped.is_some_and(|(last, _)| last == key) { Insert::Dropped } else { Insert::Held }
+    }
+
+    /// Entries that wait.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.held.values().map(BTreeMap::len).sum()
+    }
+
+    /// Of each author the lowest place where an entry waits that contradicts our chain of this author.
+    pub(crate) fn disputed(&self) -> impl Iterator<Item = (MemberId, u32)> {
+        self.held.iter().filter_map(|(author, held)| {
+            let chain = self.chains.get(author)?;
+            let lowest = held.values().find(|signed| chain.contradicts(signed))?;
+            Some((*author, lowest.entry().seq))
+        })
+    }
+
+    /// Somebody else's chain agrees with ours up to `known`: what contradicts it below comes from another
+    /// peer, who will bring it again, or from nowhere.
+    fn settle_disputes(&mut self, known: &Signed) {
+        let Some(chain) = self.chains.get(&known.entry().author) else { return };
+        if let Some(held) = self.held.get_mut(&known.entry().author) {
+            held.retain(|(seq, _), signed| *seq > known.entry().seq || !chain.contradicts(signed));
         }
-        held.insert((signed.entry().seq, signed.id()), signed);
-        Insert::Held
     }
 
     /// Offer everything held of `author` again, in order, until nothing moves.

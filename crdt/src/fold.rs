@@ -107,6 +107,9 @@ impl Fold<'_> {
         match &entry.payload {
             Payload::Accept => member.accepted = true,
             Payload::Reachable(addresses) => member.addresses = addresses.clone(),
+            Payload::Invite(invite) if invite.expiry > entry.height.saturating_add(limits::INVITE_MAX) => {
+                return Some(Err(Ignored::LongInvite));
+            }
             Payload::Invite(invite) => {
                 let known = self.state.guests.entry(invite.guest).or_insert_with(|| invite.clone());
                 if known.expiry < invite.expiry {

@@ -230,7 +230,7 @@ pub enum NotPassing {
     #[error("final yes {} of {}: more than {} needed", .0.final_yes, .0.roll, .0.needed_above)]
     Votes(Tally),
     /// More than [`WINDOW`] blocks after its close.
-    #[error("closed at {close}; certified at the latest at {}, tip is {tip}", .close + WINDOW)]
+    #[error("closed at {close}; certified at the latest at {}, tip is {tip}", .close.saturating_add(WINDOW))]
     Late {
         /// The close.
         close: Height,
@@ -253,7 +253,7 @@ pub fn passing(state: &State, id: &ProposalId, tip: Height) -> Result<Passing, N
     if !tally.passes() {
         return Err(NotPassing::Votes(tally));
     }
-    if tip > proposal.close + WINDOW {
+    if tip > proposal.close.saturating_add(WINDOW) {
         return Err(NotPassing::Late { close: proposal.close, tip });
     }
     Ok(Passing { body: proposal.body(state.guild, *id) })

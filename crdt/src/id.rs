@@ -23,7 +23,7 @@ pub enum MemberKeyError {
 
 fn parse_digest(text: &str) -> Result<Digest, ParseIdError> {
     let refuse = || ParseIdError(text.chars().take(80).collect());
-    if text.len() != 64 || !text.is_ascii() {
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(refuse());
     }
     let mut bytes = [0; 32];
@@ -167,7 +167,7 @@ mod tests {
     fn ids_survive_text_and_refuse_anything_else() {
         let id = GuildId(Digest([0xab; 32]));
         assert_eq!(id.to_string().parse::<GuildId>().unwrap(), id);
-        for bad in ["", "ab", &"g".repeat(64), &"é".repeat(32)] {
+        for bad in ["", "ab", &"g".repeat(64), &"é".repeat(32), &"+f".repeat(32)] {
             assert!(bad.parse::<GuildId>().is_err(), "{bad}");
         }
     }

@@ -26,6 +26,8 @@ pub const MEMBERS_MAX: usize = 1_000;
 pub const CO_SIGNERS_MAX: usize = 100;
 /// Outputs that one spend may pay.
 pub const OUTPUTS_MAX: usize = 200;
+/// Blocks an invitation lasts at most.
+pub const INVITE_MAX: Height = 4_320;
 /// Addresses a node may announce.
 pub const ADDRESSES_MAX: usize = 8;
 /// Satoshis below which a coin of the treasury cannot serve as anchor or heir.

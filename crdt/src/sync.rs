@@ -4,13 +4,33 @@ use crate::chain::Chain;
 use crate::document::Document;
 use crate::hash::Digest;
 use crate::id::{EntryId, MemberId};
-use crate::limits::{MEMBERS_MAX, PAGE_MAX};
+use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_MAX};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// How far a node has everybody's chain.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frontier(BTreeMap<MemberId, Reach>);
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Frontier {
+    reaches: BTreeMap<MemberId, Reach>,
+    /// Where entries wait that contradict our chain of their author. Our own business: not on the wire.
+    #[serde(skip)]
+    disputed: BTreeMap<MemberId, u32>,
+}
+
+impl PartialEq for Frontier {
+    fn eq(&self, other: &Self) -> bool {
+        self.reaches == other.reaches
+    }
+}
+
+impl Eq for Frontier {}
+
+/// Entries to go back at a time in search of a fork: so many that, with the one known to be disputed,
+/// they fit a page whatever their size.
+const STEP_BACK: u32 = 7;
+const _: () = assert!((STEP_BACK as usize + 1) * ENTRY_MAX <= PAGE_MAX, "a page holds a step and one more");
 
 /// How far a node has one author's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +60,20 @@ impl Reach {
             fork: chain.fork().map(|fork| [fork.low.id(), fork.high.id()]),
         }
     }
+
+    /// From where on a peer who has `their` chain may have something for us, who have this one.
+    fn wants(&self, their: &Self) -> Option<u32> {
+        match self.count.cmp(&their.count) {
+            _ if self == their => None,
+            // Two branches, forked somewhere below.
+            Ordering::Equal if self.head != their.head => Some(self.count.saturating_sub(STEP_BACK + 1)),
+            // The same stands: only their evidence can be new.
+            Ordering::Equal => their.fork.is_some().then_some(self.count),
+            // They are behind us. If they are on another branch, they will notice when they ask us.
+            Ordering::Greater if their.fork.is_none() => None,
+            Ordering::Less | Ordering::Greater => Some(self.count.min(their.count)),
+        }
+    }
 }
 
 impl Frontier {
@@ -47,7 +81,8 @@ impl Frontier {
     #[must_use]
     pub fn of(document: &Document) -> Self {
         let spoken = document.chains().filter(|(_, chain)| chain.all().next().is_some());
-        Self(spoken.map(|(author, chain)| (*author, Reach::of(chain))).collect())
+        let reaches = spoken.map(|(author, chain)| (*author, Reach::of(chain))).collect();
+        Self { reaches, disputed: document.disputed().collect() }
     }
 
     /// A hash that is equal iff two frontiers are: what gossip carries.
@@ -58,24 +93,25 @@ impl Frontier {
     }
 
     /// What to ask of a peer whose frontier is `theirs`. At most one range an author.
+    ///
+    /// Asking, taking the page and comparing again, in both directions, ends in equal frontiers. Where two
+    /// nodes know two branches of one author and neither knows the fork, every round goes [`STEP_BACK`]
+    /// entries back until the branches meet; such searches come last, so that they keep nothing new waiting.
     #[must_use]
     pub fn lacks(&self, theirs: &Self) -> Vec<Range> {
         let none = Reach { count: 0, head: None, fork: None };
-        let wanted = theirs.0.iter().filter_map(|(author, their)| {
-            let ours = self.0.get(author).unwrap_or(&none);
-            if ours == their || ours.fork.is_some() && ours.count <= their.count && ours.fork == their.fork {
-                return None;
-            }
-            let from = if their.count > ours.count && their.fork.is_none() && ours.fork.is_none() {
-                ours.count
-            } else if their.count < ours.count && their.fork.is_none() {
-                return None; // they are behind us
-            } else {
-                0 // somewhere below we disagree: let them show us everything, forks are rare
-            };
-            Some(Range { author: *author, from })
-        });
-        wanted.take(MEMBERS_MAX).collect()
+        let (mut news, mut searches) = (Vec::new(), Vec::new());
+        for (author, their) in &theirs.reaches {
+            let ours = self.reaches.get(author).unwrap_or(&none);
+            let Some(first) = ours.wants(their) else { continue };
+            let disputed = self.disputed.get(author).map(|seq| seq.saturating_sub(STEP_BACK));
+            let from = disputed.map_or(first, |seq| seq.min(first));
+            let ranges = if from < ours.count { &mut searches } else { &mut news };
+            ranges.push(Range { author: *author, from });
+        }
+        news.extend(searches);
+        news.truncate(MEMBERS_MAX);
+        news
     }
 }
 
@@ -86,7 +122,7 @@ pub fn page(document: &Document, ranges: &[Range]) -> Vec<Vec<u8>> {
     let mut page = Vec::new();
     for range in ranges.iter().take(MEMBERS_MAX) {
         let Some(chain) = document.chain(&range.author) else { continue };
-        for signed in chain.all().filter(|signed| signed.entry().seq >= range.from) {
+        for signed in chain.since(range.from) {
             let Some(left) = room.checked_sub(signed.bytes().len()) else { return page };
             room = left;
             page.push(signed.bytes().to_vec());

@@ -19,10 +19,19 @@ pub enum TextError {
     Unprintable(char),
 }
 
-// Bidirectional overrides can make an address read differently from what it is.
+// Bidirectional marks can make an address read differently from what it is, separators break a line,
+// and what shows nothing lets two names look alike.
 fn printable(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    let bidi =
+        matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let separator = matches!(c, '\u{2028}'..='\u{2029}');
+    let invisible = matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+    );
+    !(c.is_control() || bidi || separator || invisible)
 }
 
 fn check(text: &str, max: usize, allowed: impl Fn(char) -> bool) -> Result<(), TextError> {
@@ -84,7 +93,9 @@ mod tests {
     #[test]
     fn text_that_could_fool_a_reader_is_refused() {
         assert!(Line::try_from("Pay the host, November".to_owned()).is_ok());
-        for bad in ["two\nlines", "\u{1b}[2J", "pay\u{202e}to", "a\u{200b}b"] {
+        let fools =
+            ["two\nlines", "two\u{2028}lines", "\u{1b}[2J", "pay\u{202e}to", "pay\u{61c}to", "a\u{200b}b"];
+        for bad in fools {
             assert!(Line::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }
         assert!(Note::try_from("two\nlines".to_owned()).is_ok());

@@ -64,7 +64,7 @@ pub enum Ignored {
     /// Signed by the group, but not for what was proposed.
     #[error("certifies something else than was proposed")]
     OtherBody,
-    /// The same was certified before.
-    #[error("certified before")]
-    AlreadyCertified,
+    /// An invitation that would last too long.
+    #[error("an invitation lasts {} blocks at most", crate::limits::INVITE_MAX)]
+    LongInvite,
 }

@@ -30,8 +30,7 @@ pub fn record(charter: &Charter, document: &Document, folded: &Folded) -> Result
         put(&mut doc, &guild, "group_key", key.ready.group_key.to_string())?;
     }
     members(&mut doc, state)?;
-    let proposals = doc.put_object(ROOT, "proposals", ObjType::Map)?;
-    let mut shards = Shards::new(proposals);
+    let mut shards = Shards::new(&mut doc, &ROOT, "proposals")?;
     for (id, proposal) in &state.proposals {
         let map = shards.object(&mut doc, &id.to_string())?;
         self::proposal(&mut doc, &map, state, proposal)?;
@@ -59,38 +58,43 @@ fn put(
     doc.put(map, key, value)
 }
 
-/// Spreads many keys over maps of [`SHARD`] keys each, filled in order.
+/// Spreads many keys over a list of maps of [`SHARD`] keys each, filled in order.
 struct Shards {
-    root: ObjId,
+    list: ObjId,
     current: Option<ObjId>,
     used: usize,
     count: usize,
 }
 
 impl Shards {
-    const fn new(root: ObjId) -> Self {
-        Self { root, current: None, used: 0, count: 0 }
+    fn new(doc: &mut AutoCommit, parent: &ObjId, key: &str) -> Result<Self, AutomergeError> {
+        let list = doc.put_object(parent, key, ObjType::List)?;
+        Ok(Self { list, current: None, used: 0, count: 0 })
     }
 
-    fn object(&mut self, doc: &mut AutoCommit, key: &str) -> Result<ObjId, AutomergeError> {
+    /// The shard that the next key goes into.
+    fn next(&mut self, doc: &mut AutoCommit) -> Result<ObjId, AutomergeError> {
         let shard = match self.current.take().filter(|_| self.used < SHARD) {
             Some(shard) => shard,
             None => {
                 self.used = 0;
                 self.count += 1;
-                doc.put_object(&self.root, format!("{:06}", self.count), ObjType::Map)?
+                doc.insert_object(&self.list, self.count - 1, ObjType::Map)?
             }
         };
         self.used += 1;
-        let object = doc.put_object(&shard, key, ObjType::Map)?;
-        self.current = Some(shard);
-        Ok(object)
+        self.current = Some(shard.clone());
+        Ok(shard)
+    }
+
+    fn object(&mut self, doc: &mut AutoCommit, key: &str) -> Result<ObjId, AutomergeError> {
+        let shard = self.next(doc)?;
+        doc.put_object(&shard, key, ObjType::Map)
     }
 }
 
 fn members(doc: &mut AutoCommit, state: &State) -> Result<(), AutomergeError> {
-    let members = doc.put_object(ROOT, "members", ObjType::Map)?;
-    let mut shards = Shards::new(members);
+    let mut shards = Shards::new(doc, &ROOT, "members")?;
     for (id, member) in &state.members {
         let map = shards.object(doc, &id.to_string())?;
         put(doc, &map, "name", member.name.to_string())?;
@@ -120,9 +124,9 @@ fn proposal(
         put(doc, &entry, "script", output.script.to_hex_string())?;
         put(doc, &entry, "amount_sat", output.amount.to_sat())?;
     }
-    let ballots = doc.put_object(map, "ballots", ObjType::Map)?;
+    let mut ballots = Shards::new(doc, map, "ballots")?;
     for (voter, held) in &proposal.ballots {
-        let ballot = doc.put_object(&ballots, state.name(voter), ObjType::Map)?;
+        let ballot = ballots.object(doc, &state.name(voter))?;
         put(doc, &ballot, "choice", held.choice.to_string())?;
         put(doc, &ballot, "final", held.last)?;
         put(doc, &ballot, "reason", held.reason.to_string())?;
@@ -138,10 +142,10 @@ fn proposal(
 }
 
 fn entries(doc: &mut AutoCommit, document: &Document, folded: &Folded) -> Result<(), AutomergeError> {
-    let root = doc.put_object(ROOT, "entries", ObjType::Map)?;
+    let mut authors = Shards::new(doc, &ROOT, "entries")?;
     for (author, chain) in document.chains() {
-        let own = doc.put_object(&root, author.to_string(), ObjType::Map)?;
-        let mut shards = Shards::new(own);
+        let shard = authors.next(doc)?;
+        let mut shards = Shards::new(doc, &shard, &author.to_string())?;
         for signed in chain.all() {
             let map = shards.object(doc, &signed.id().to_string())?;
             let entry = signed.entry();

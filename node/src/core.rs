@@ -58,6 +58,8 @@ pub enum Input {
 pub enum Effect {
     /// Durable before any later effect.
     Journal(Record),
+    /// What we had said is known again: from now on the journal counts as whole.
+    TrustJournal,
     /// Keep an entry of another member: peers can give it again.
     Store(Signed),
     /// Keep a secret, sealed, durable before any later effect.
@@ -154,8 +156,18 @@ impl Node {
         let guild = start.charter.id();
         let authors: Vec<MemberId> = start.charter.founders.iter().map(|founder| founder.key).collect();
         let mut document = Document::new(guild, authors);
-        for signed in start.own.iter().chain(&start.others) {
-            document.insert(signed.clone(), Height::MAX); // checked against the tip when they came
+        // Checked against the tip when they came.
+        for signed in &start.own {
+            if !matches!(document.insert(signed.clone(), Height::MAX), crdt::Insert::New(_)) {
+                let seq = signed.entry().seq;
+                return Err(Failure::because(
+                    "our own chain in the journal",
+                    format!("entry {seq} does not follow"),
+                ));
+            }
+        }
+        for signed in &start.others {
+            document.insert(signed.clone(), Height::MAX);
         }
         let birth = &start.charter.birth;
         let facts = ChainFacts { height: birth.height, block_hash: birth.hash, settled: BTreeMap::new() };

@@ -164,12 +164,13 @@ impl Daemon {
         let guild = charter.id();
         let me = MemberId::from(&keystore.member().verifying_key());
         let own = records.iter().filter_map(|record| match record {
-            Record::Own(bytes) => Signed::verify(bytes, guild).ok(),
+            Record::Own(bytes) => Some(Signed::verify(bytes, guild)),
             _ => None,
         });
+        let own = own.collect::<Result<_, _>>().map_err(|why| Failure::because("the journal", why))?;
         let start = Start {
             key: keystore.member().clone(),
-            own: own.collect(),
+            own,
             others: store.entries(guild)?.into_iter().filter(|signed| signed.entry().author != me).collect(),
             share: kept_share(&home, &keystore)?,
             keygen: keystore.load(Node::KEYGEN_SECRET)?,
@@ -258,6 +259,7 @@ impl Daemon {
         while let Some(effect) = self.node.next_effect() {
             match effect {
                 Effect::Journal(record) => self.journal.append(&record)?,
+                Effect::TrustJournal => mark_journal(&self.home)?,
                 Effect::Store(signed) => self.store.keep(&signed)?,
                 Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
@@ -313,6 +315,18 @@ pub fn new_journal(home: &Home) -> Outcome<Journal> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| Failure::because("no randomness", error))?;
     Journal::create(&home.journal(), id)
+}
+
+/// Say that the journal is whole: a journal that is put in its place later is not trusted.
+///
+/// # Errors
+///
+/// If there is none, or the disk refuses.
+pub fn mark_journal(home: &Home) -> Outcome<()> {
+    match Journal::open(&home.journal())?.records.first() {
+        Some(Record::Begin(id)) => home::write_private(&home.journal_mark(), id),
+        _ => Err(Failure::because("cannot mark the journal", "it has no beginning")),
+    }
 }
 
 fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<(threshold::KeyShare, Vec<u8>)>> {

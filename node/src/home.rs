@@ -79,7 +79,7 @@ impl Home {
         self.root.join("keys").join(name)
     }
 
-    /// A public blob, named by its hash.
+    /// A public blob.
     #[must_use]
     pub fn blob(&self, name: &str) -> PathBuf {
         self.root.join("blobs").join(name)

@@ -119,7 +119,7 @@ impl Journal {
 fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     let mut records = Vec::new();
     let mut rest = bytes;
-    while let Some((payload, after)) = frame(rest) {
+    while let Some((payload, after)) = frame(rest)? {
         let record = postcard::from_bytes(payload).map_err(|_| {
             Failure::because("cannot read the journal", "it holds a record of another version")
         })?;
@@ -129,12 +129,20 @@ fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     Ok((records, (bytes.len() - rest.len()) as u64))
 }
 
-fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    let (crc, rest) = rest.split_first_chunk::<4>()?;
-    let len = usize::try_from(u32::from_be_bytes(*len)).ok().filter(|len| *len <= RECORD_MAX)?;
-    let (payload, rest) = rest.split_at_checked(len)?;
-    (crc32fast::hash(payload) == u32::from_be_bytes(*crc)).then_some((payload, rest))
+/// The next payload and what follows it; none at the end or where a crash tore the last record. Damage with
+/// whole records behind it is no crash: what we once promised is gone, and we must not go on as if not.
+fn frame(bytes: &[u8]) -> Outcome<Option<(&[u8], &[u8])>> {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((crc, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+    let Some((payload, rest)) = rest.split_at_checked(len) else { return Ok(None) };
+    if len > 0 && len <= RECORD_MAX && crc32fast::hash(payload) == u32::from_be_bytes(*crc) {
+        return Ok(Some((payload, rest)));
+    }
+    if rest.is_empty() || bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None); // the last record, or a tail the file system never wrote
+    }
+    Err(Failure::because("cannot read the journal", "a record in the middle of it is damaged"))
 }
 
 #[cfg(test)]
@@ -163,6 +171,23 @@ mod tests {
             journal.append(&own(3)).unwrap();
             assert_eq!(Journal::open(&path).unwrap().records, [Record::Begin([1; 16]), own(1), own(3)]);
         }
+    }
+
+    #[test]
+    fn damage_before_the_last_record_is_no_torn_tail() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::create(&path, [1; 16]).unwrap();
+        journal.append(&own(1)).unwrap();
+        journal.append(&own(2)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Journal::open(&path).unwrap_err().detail.contains("damaged"));
+        bytes[40] ^= 1;
+        bytes.extend([0; 100]); // a tail that was never written
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(Journal::open(&path).unwrap().cut, 100);
     }
 
     #[test]

@@ -247,7 +247,7 @@ pub struct ProposalDto {
     pub total_sat: u64,
     /// The coin whose lineage pays it.
     pub anchor: String,
-    /// open, passing, certified, paid (in the mempool or a block), final (≥ 6 deep), withdrawn, lapsed,
+    /// open, passing, certified, sent (in no block yet), paid (in a block), final (≥ 6 deep), withdrawn, lapsed,
     /// closed or lost.
     pub status: String,
     /// One line: what happens next and why, or why nothing can.

@@ -76,7 +76,7 @@ impl Init {
         home.create()?;
         let public = keystore::create(home, self.network, &passphrase)?;
         drop(daemon::new_journal(home)?);
-        mark_journal(home)?;
+        daemon::mark_journal(home)?;
         let card = MemberCard {
             network: self.network,
             key: public.key,
@@ -118,15 +118,6 @@ impl Init {
         };
         config.check().map_err(Failure::usage)?;
         Ok(config)
-    }
-}
-
-/// The journal these keys began with: one that is put in its place later is not trusted.
-fn mark_journal(home: &Home) -> Outcome<()> {
-    let opened = crate::journal::Journal::open(&home.journal())?;
-    match opened.records.first() {
-        Some(crate::journal::Record::Begin(id)) => home::write_new(&home.journal_mark(), id),
-        _ => Err(Failure::because("cannot begin the journal", "it does not begin")),
     }
 }
 

@@ -194,7 +194,7 @@ impl Node {
             Standing::Open(_) => "open",
             Standing::Passing => "passing",
             Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
-            Standing::Sent(_) => "paid",
+            Standing::Sent(_) | Standing::Paid(_, 0) => "sent",
             Standing::Paid(_, depth) if *depth >= DEPTH => "final",
             Standing::Paid(..) => "paid",
             Standing::Ended(How::Closed, _) => "closed",

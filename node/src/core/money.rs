@@ -50,9 +50,7 @@ impl Node {
         if moved {
             self.tip = Some(Tip { height: update.tip.0, hash: update.tip.1 });
             let released = self.document.tip_reached(update.tip.0);
-            for signed in released.into_iter().filter(|signed| signed.entry().author != self.me) {
-                self.effects.push_back(Effect::Store(signed));
-            }
+            self.keep(released);
             self.refold();
         }
     }

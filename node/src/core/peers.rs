@@ -182,7 +182,8 @@ impl Node {
     }
 
     fn compare(&mut self, from: MemberId, theirs: &Frontier) {
-        if let Some(recovery) = &mut self.recovery {
+        let member = self.folded.state.members.contains_key(&from);
+        if let Some(recovery) = self.recovery.as_mut().filter(|_| member) {
             let (t, n) = (self.charter.signers_needed(), self.charter.co_signer_count());
             recovery.needed = (n - t).max(1);
             recovery.answered.insert(from);
@@ -212,15 +213,7 @@ impl Node {
         let kind = signed.entry().payload.kind();
         match self.document.insert(signed, self.tip_height()) {
             Insert::New(new) => {
-                for signed in new {
-                    if signed.entry().author != self.me {
-                        self.effects.push_back(Effect::Store(signed));
-                    } else {
-                        tracing::warn!(target: "guild::core", kind, "a peer had an entry of ours that we lost");
-                        let record = crate::journal::Record::Own(signed.bytes().to_vec());
-                        self.effects.push_back(Effect::Journal(record));
-                    }
-                }
+                self.keep(new);
                 Ok(true)
             }
             Insert::Held | Insert::Dropped => {
@@ -232,6 +225,18 @@ impl Node {
                 tracing::debug!(target: "guild::core", kind, ?refused, "entry refused");
                 Ok(false)
             }
+        }
+    }
+
+    /// Keep entries that are new here. One of our own among them was lost here and not there.
+    pub(super) fn keep(&mut self, new: Vec<Signed>) {
+        for signed in new {
+            self.effects.push_back(if signed.entry().author == self.me {
+                tracing::warn!(target: "guild::core", "a peer had an entry of ours that we lost");
+                Effect::Journal(crate::journal::Record::Own(signed.bytes().to_vec()))
+            } else {
+                Effect::Store(signed)
+            });
         }
     }
 
@@ -281,6 +286,7 @@ impl Node {
             && now >= recovery.until
         {
             self.recovery = None;
+            self.effects.push_back(Effect::TrustJournal);
         }
     }
 

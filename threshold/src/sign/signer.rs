@@ -106,7 +106,7 @@ impl Signer {
         Ok(commitments)
     }
 
-    /// Give our shares, once. The caller has made its intent durable before.
+    /// Give our shares, once. The caller makes its intent durable before they leave.
     ///
     /// # Errors
     ///
