@@ -1,0 +1,170 @@
+//! Bytes and hashes that may never change: what members signed years ago must load, and mean the same.
+//!
+//! The pinned bytes are in `tests/data/*.hex`. A new kind gets a new file (`HASHGUILD_PIN=1` writes those
+//! that are missing); an existing one is never written again.
+
+use crate::harness::{TIP, certificate, entry, group, group_key, guild, key_ready, key_test, sign};
+use bitcoin::hashes::{Hash as _, sha256};
+use crdt::certificate::{Body, key_test_digest};
+use crdt::entry::{Addresses, Invite};
+use crdt::testkit::{ballot, facts, people, spend};
+use crdt::text::{Line, Note};
+use crdt::treasury::descriptor;
+use crdt::*;
+use std::path::Path;
+
+/// The committed bytes of this name.
+fn pinned(name: &str, now: &[u8]) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(format!("{name}.hex"));
+    if !path.exists() && std::env::var_os("HASHGUILD_PIN").is_some() {
+        std::fs::write(&path, format!("{}\n", hex::DisplayHex::to_lower_hex_string(now))).expect("writes");
+    }
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    hex::FromHex::from_hex(text.trim()).expect("hexadecimal digits")
+}
+
+fn assert_pinned(name: &str, now: &[u8]) {
+    assert_eq!(pinned(name, now), now, "{name} is not what it was");
+}
+
+/// The tagged hash of BIP340, written anew.
+fn tagged(tag: &str, parts: &[&[u8]]) -> Digest {
+    let tag = sha256::Hash::hash(tag.as_bytes()).to_byte_array();
+    let bytes = [&tag, &tag, parts.concat().as_slice()].concat();
+    Digest(sha256::Hash::hash(&bytes).to_byte_array())
+}
+
+fn line(text: &str) -> Line {
+    Line::try_from(text.to_owned()).expect("plain")
+}
+
+/// One of every kind, with all there is in it.
+fn every_kind() -> Vec<Payload> {
+    let guild = guild(3);
+    let proposal = ProposalId(Digest([0x11; 32]));
+    let guest = people(7).pop().expect("seven").id();
+    let addresses = ["/ip4/192.0.2.1/tcp/4001", "/dns/host.example/tcp/4001"];
+    let addresses = addresses.map(line).to_vec();
+    let text = Note::try_from("two\nlines".to_owned()).expect("plain");
+    vec![
+        Payload::Accept,
+        Payload::Reachable(Addresses::try_from(addresses).expect("two")),
+        Payload::Invite(Invite { guest, name: line("Zoë"), expiry: TIP + limits::INVITE_MAX }),
+        Payload::DkgEcho { epoch: 1, attempt: 300, round1: Digest([0x22; 32]) },
+        Payload::KeyReady(key_ready(2, &group(1))),
+        key_test(guild.charter.id(), &group(1)),
+        spend(70_000),
+        ballot(proposal, Choice::Abstain, true),
+        Payload::Withdraw { proposal },
+        Payload::Comment { proposal, text },
+        certificate(Body::founding(&guild.charter), &group(1)),
+    ]
+}
+
+#[test]
+fn old_entries_load_for_ever() {
+    let guild = guild(3);
+    let id = guild.charter.id();
+    let kinds = every_kind();
+    for (number, payload) in (0u32..).zip(kinds) {
+        let name = format!("entry-{}", payload.kind());
+        let prev = number.checked_sub(1).map(|_| EntryId(Digest([0x33; 32])));
+        let now = entry(&guild.people[0], id, (number, prev, 800_000), 0x44, payload);
+        let old =
+            Signed::verify(&pinned(&name, now.bytes()), id).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(old, now, "{name} means what it meant");
+        assert_eq!(now.id().to_bytes(), tagged("hashguild/entry/v1", &[&now.bytes()[64..]]).0);
+    }
+}
+
+#[test]
+fn the_kinds_are_closed_and_in_order() {
+    let names: Vec<&str> = every_kind().iter().map(Payload::kind).collect();
+    let expected = [
+        "accept",
+        "reachable",
+        "invite",
+        "dkg-echo",
+        "key-ready",
+        "key-test",
+        "propose",
+        "ballot",
+        "withdraw",
+        "comment",
+        "certificate",
+    ];
+    assert_eq!(names, expected);
+    for (number, payload) in (0u8..).zip(every_kind()) {
+        assert_eq!(postcard::to_stdvec(&payload).unwrap().first(), Some(&number), "{}", payload.kind());
+    }
+}
+
+#[test]
+fn a_charter_and_the_id_of_its_guild_stay() {
+    let charter = guild(3).charter;
+    assert_pinned("charter", &charter.to_bytes());
+    assert_eq!(Charter::from_bytes(&pinned("charter", &[])), Ok(charter.clone()));
+    assert_pinned("guild-id", &charter.id().to_bytes());
+    assert_eq!(charter.id().0, tagged("hashguild/charter/v1", &[&charter.to_bytes()]));
+    assert_pinned("descriptor", descriptor(&charter, group_key(&group(1))).as_bytes());
+}
+
+#[test]
+fn a_certificate_signs_a_fixed_layout() {
+    let body = Body {
+        guild: GuildId(Digest([1; 32])),
+        epoch: 0x0203_0405,
+        proposal: ProposalId(Digest([6; 32])),
+        option: 0x0708,
+        effect: Digest([9; 32]),
+        close: 0x0a0b_0c0d,
+    };
+    let mut layout = vec![1; 32];
+    layout.extend([2, 3, 4, 5]);
+    layout.extend([6; 32]);
+    layout.extend([7, 8]);
+    layout.extend([9; 32]);
+    layout.extend([10, 11, 12, 13]);
+    assert_eq!(layout.len(), 106);
+    assert_eq!(body.digest(), tagged("hashguild/certificate/v1", &[&layout]));
+    assert_pinned("certificate-digest", &body.digest().0);
+    let test = key_test_digest(GuildId(Digest([1; 32])), 0x0203_0405, Digest([6; 32]));
+    assert_eq!(test, tagged("hashguild/key-test/v1", &[&[1; 32], &[2, 3, 4, 5], &[6; 32]]));
+    assert!(sign(test, &group(1)).verifies(test, group_key(&group(1))));
+    let founding = Body::founding(&guild(3).charter);
+    assert_eq!((founding.epoch, founding.option, founding.close), (1, 0, 0));
+    assert_eq!(founding.proposal.to_bytes(), founding.guild.to_bytes());
+}
+
+#[test]
+fn what_takes_effect_keeps_its_hash() {
+    let Payload::Propose(proposal) = spend(70_000) else { unreachable!() };
+    assert_pinned("effect-hash", &proposal.effect.hash().0);
+    assert_pinned("policy-hash", &mining::MiningPolicy::SOLO.hash().0);
+    assert_eq!(mining::MiningPolicy::SOLO.hash(), tagged("hashguild/mining-policy/v1", &[&[0, 0]]));
+    let tag = mining::coinbase_tag(GuildId(Digest([1; 32])), people(1)[0].id(), [2; 32], 0x0304);
+    assert_pinned("coinbase-tag", &tag);
+}
+
+#[test]
+fn a_document_of_every_kind_keeps_its_state_hash() {
+    let mut guild = guild(3);
+    guild.ready(&group(1));
+    for (number, payload) in every_kind().into_iter().enumerate() {
+        guild.say(number % 3, payload);
+    }
+    let proposal = ProposalId::from(guild.say(0, spend(80_000)).id());
+    guild.say(1, ballot(proposal, Choice::Yes, true));
+    guild.say(2, ballot(proposal, Choice::No, false));
+    let body = guild.fold().state.proposals[&proposal].body(guild.charter.id(), proposal);
+    guild.say(2, certificate(body, &group(1)));
+    let mut facts = facts(TIP);
+    let txid = bitcoin::Txid::from_byte_array([0x55; 32]);
+    let settled = state::Settled { how: state::How::Paid, txid, height: TIP - 6 };
+    facts.settled.insert(proposal, settled);
+    let folded = fold(&guild.charter, &guild.document, &facts);
+    assert!(folded.state.usable_key().is_some() && folded.state.proposals[&proposal].settled.is_some());
+    assert_pinned("state-hash", &folded.state.hash().0);
+    let before = fold(&guild.charter, &guild.document, &crdt::testkit::facts(TIP)).state.hash();
+    assert_ne!(before, folded.state.hash(), "the chain's facts are part of it");
+}

@@ -1,0 +1,194 @@
+//! The charter: every rule broken once, and how many co-signers sign.
+
+use crate::harness::{TIP, guild};
+use bitcoin::bip32::{Xpriv, Xpub};
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Network, NetworkKind};
+use crdt::charter::{CharterError, ThresholdRule};
+use crdt::testkit::{charter, people};
+use crdt::text::Line;
+use crdt::*;
+
+#[test]
+fn the_threshold_is_a_majority_up_to_six_and_two_thirds_above() {
+    let table = [
+        (2, 2),
+        (3, 2),
+        (4, 3),
+        (5, 3),
+        (6, 4),
+        (7, 5),
+        (8, 6),
+        (9, 7),
+        (10, 7),
+        (11, 8),
+        (12, 9),
+        (13, 9),
+        (14, 10),
+        (15, 11),
+        (21, 15),
+        (100, 67),
+    ];
+    for (n, t) in table {
+        assert_eq!(ThresholdRule::Standard.of(n), t, "of {n}");
+        assert!(2 * t > n && t <= n);
+        assert_eq!(ThresholdRule::AtLeast(0).of(n), t, "never below the standard");
+        assert_eq!(ThresholdRule::AtLeast(u16::try_from(n).unwrap()).of(n), n, "all {n}");
+        assert_eq!(ThresholdRule::AtLeast(u16::MAX).of(n), usize::from(u16::MAX), "refused by the charter");
+    }
+}
+
+fn line(text: &str) -> Line {
+    Line::try_from(text.to_owned()).expect("plain")
+}
+
+fn mainnet_key() -> Xpub {
+    let root = Xpriv::new_master(Network::Bitcoin, &[1; 32]).expect("a seed");
+    Xpub::from_priv(&Secp256k1::new(), &root)
+}
+
+type Break = (&'static str, fn(&mut Charter));
+
+/// (what is broken, how)
+const RULES: [Break; 19] = [
+    ("a spend needs more than 50 to 99 percent", |c| c.spend.more_than_percent = 49),
+    ("a spend needs more than 50 to 99 percent", |c| c.spend.more_than_percent = 100),
+    ("a period is at least three times the grace (protocol §2)", |c| c.spend.period = 431),
+    ("a period is at most 52,560 blocks", |c| c.spend.period = 52_561),
+    ("a period is at most 52,560 blocks", |c| c.spend.period = Height::MAX),
+    ("a delay is at most 52,560 blocks", |c| c.spend.delay = 52_561),
+    ("a fee cap of zero pays nobody", |c| c.fee_cap.sat = 0),
+    ("a fee cap of zero pays nobody", |c| c.fee_cap.sat_per_vb = 0),
+    ("every founder has one recovery key", |c| c.recovery.keys.truncate(3)),
+    ("every founder has one recovery key", |c| c.recovery.keys.push(mainnet_key())),
+    ("no two recovery keys are equal", |c| {
+        c.recovery.keys = c.recovery.keys.iter().map(|_| mainnet_key()).collect()
+    }),
+    ("recovery keys are of the charter's network", |c| {
+        c.recovery.keys.splice(1..2, [mainnet_key()]).for_each(drop)
+    }),
+    ("recovery keys are of the charter's network", |c| c.network = Network::Bitcoin),
+    ("k recovery keys: 1 to the number of keys", |c| c.recovery.least = 0),
+    ("k recovery keys: 1 to the number of keys", |c| c.recovery.least = 5),
+    ("the recovery delay is 144 to 65,535 blocks", |c| c.recovery.delay = 143),
+    ("the recovery delay is 144 to 65,535 blocks", |c| c.recovery.delay = 0),
+    ("k recovery keys: 1 to the number of keys", |c| c.recovery.least = u16::MAX),
+    ("a delay is at most 52,560 blocks", |c| c.spend.delay = Height::MAX),
+];
+
+#[test]
+fn a_charter_that_breaks_a_rule_is_refused_for_it() {
+    for (rule, breaks) in RULES {
+        refused(breaks, &CharterError::Rule(rule));
+    }
+    let [alice, bob, ..] = &people(4)[..] else { unreachable!() };
+    let outsider = people(5)[4].id();
+    let too_many = |c: &mut Charter| c.founders = vec![c.founders[0].clone(); 1_001];
+    refused(|c| c.version = 2, &CharterError::Version(2));
+    refused(|c| c.version = 0, &CharterError::Version(0));
+    refused(|c| c.founders.truncate(1), &CharterError::Founders(1));
+    refused(|c| c.founders.clear(), &CharterError::Founders(0));
+    refused(too_many, &CharterError::Founders(1_001));
+    refused(|c| c.founders[1].key = c.founders[0].key, &CharterError::Twice(alice.id().to_string()));
+    refused(|c| c.founders[1].name = line("alice"), &CharterError::Twice("alice".to_owned()));
+    refused(
+        |c| c.founders[2].name = line(&c.founders[0].key.to_string()),
+        &CharterError::Twice(alice.id().to_string()),
+    );
+    refused(|c| c.co_signers[3] = people(5)[4].id(), &CharterError::CoSigner(outsider));
+    refused(|c| c.co_signers[3] = c.co_signers[1], &CharterError::CoSigner(bob.id()));
+    refused(|c| c.co_signers.clear(), &CharterError::Threshold { t: 1, n: 0 });
+    refused(|c| c.co_signers.truncate(1), &CharterError::Threshold { t: 1, n: 1 });
+    refused(|c| c.threshold = ThresholdRule::AtLeast(5), &CharterError::Threshold { t: 5, n: 4 });
+    let nothing = |c: &mut Charter| c.founders.iter_mut().for_each(|f| f.weight = Weight::default());
+    refused(nothing, &CharterError::NoWeight);
+}
+
+/// A charter of four, broken: refused when checked, when read, and only for this.
+fn refused(breaks: impl Fn(&mut Charter), why: &CharterError) {
+    let mut broken = charter(&people(4));
+    assert_eq!(broken.check(), Ok(()));
+    breaks(&mut broken);
+    assert_eq!(broken.check(), Err(why.clone()));
+    assert_eq!(Charter::from_bytes(&broken.to_bytes()), Err(why.clone()));
+}
+
+#[test]
+fn bounds_of_a_charter_are_within_it() {
+    type Change = fn(&mut Charter);
+    let table: [Change; 9] = [
+        |c| c.spend.more_than_percent = 99,
+        |c| c.spend.period = 432,
+        |c| c.spend.period = 52_560,
+        |c| c.spend.delay = 52_560,
+        |c| c.recovery.least = 1,
+        |c| c.recovery.least = 4,
+        |c| c.recovery.delay = 144,
+        |c| c.recovery.delay = u16::MAX,
+        |c| c.threshold = ThresholdRule::AtLeast(4),
+    ];
+    for (index, change) in table.into_iter().enumerate() {
+        let mut sound = charter(&people(4));
+        change(&mut sound);
+        assert_eq!(sound.check(), Ok(()), "bound {index}");
+        assert_eq!(Charter::from_bytes(&sound.to_bytes()), Ok(sound));
+    }
+}
+
+#[test]
+fn seven_co_signers_need_less_grace() {
+    let mut seven = charter(&people(7));
+    seven.spend.period = 18;
+    assert_eq!(seven.check(), Ok(()));
+    seven.spend.period = 17;
+    assert!(seven.check().is_err());
+}
+
+#[test]
+fn a_charter_has_one_encoding_and_every_change_another_id() {
+    let charter = charter(&people(3));
+    let bytes = charter.to_bytes();
+    assert_eq!(Charter::from_bytes(&bytes), Ok(charter.clone()));
+    assert_eq!(Charter::from_bytes(&[&bytes[..], &[0]].concat()), Err(CharterError::Malformed));
+    assert_eq!(Charter::from_bytes(&[&[0x81, 0], &bytes[1..]].concat()), Err(CharterError::Malformed));
+    for len in 0..bytes.len() {
+        assert_eq!(Charter::from_bytes(&bytes[..len]), Err(CharterError::Malformed));
+    }
+    for byte in 0..bytes.len() {
+        let mut other = bytes.clone();
+        other[byte] ^= 1;
+        assert!(Charter::from_bytes(&other).map_or(true, |other| other.id() != charter.id()), "byte {byte}");
+    }
+    assert_eq!(NetworkKind::from(charter.network), NetworkKind::Test);
+}
+
+#[test]
+fn a_guild_is_founded_once_all_founders_signed() {
+    let mut guild = guild(3);
+    for who in 0..3 {
+        assert!(!guild.fold().state.founded());
+        assert!(Passing::founding(&guild.charter, &guild.fold().state).is_none());
+        guild.say(who, Payload::Accept);
+    }
+    let state = guild.fold().state;
+    assert!(state.founded());
+    let body = certificate::Body::founding(&guild.charter);
+    assert_eq!(Passing::founding(&guild.charter, &state).map(|passing| passing.body().clone()), Some(body));
+}
+
+#[test]
+fn an_invitation_ends() {
+    let mut guild = guild(2);
+    let guest = people(7)[6].id();
+    let invite = |expiry| Payload::Invite(entry::Invite { guest, name: line("Zoë"), expiry });
+    let longest = TIP + limits::INVITE_MAX;
+    let short = guild.say(0, invite(TIP + 1));
+    let long = guild.say(1, invite(longest));
+    let again = guild.say(1, invite(TIP));
+    let too_long = guild.say(0, invite(longest + 1));
+    for signed in [&short, &long, &again] {
+        assert_eq!(guild.verdict(signed), Verdict::Applied);
+    }
+    assert_eq!(guild.verdict(&too_long), Verdict::Ignored(Ignored::LongInvite));
+    assert_eq!(guild.fold().state.guests[&guest].expiry, longest, "the longest one counts");
+}

@@ -1,0 +1,13 @@
+//! Tests of the whole crate, from outside: what honest nodes agree on, what the dishonest can do to them,
+//! and the bytes that may never change.
+
+mod compat;
+mod convergence;
+mod forgery;
+mod fuzz;
+mod governance;
+mod harness;
+mod malicious;
+mod sync;
+mod view;
+mod votes;
