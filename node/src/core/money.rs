@@ -29,6 +29,7 @@ impl Node {
             None => Some(Treasury::create(&self.charter, key).map_err(|error| fail(&error))?),
         };
         self.keep_wallet();
+        self.refold(); // from now on the state is told at the wallet's block
         Ok(())
     }
 

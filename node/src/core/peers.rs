@@ -22,6 +22,8 @@ const RECOVERY_WAIT: Duration = Duration::from_secs(30 * 60);
 
 const GOSSIP_ENTRY: u8 = 0;
 const GOSSIP_DIGEST: u8 = 1;
+/// A digest and the time it was told.
+const DIGEST_LEN: usize = 32 + 8;
 
 /// What we know of the other nodes.
 #[derive(Debug)]
@@ -247,8 +249,8 @@ impl Node {
                 Ok(false) => Judgement::Idle,
                 Err(_) => Judgement::Bad,
             },
-            Some((&GOSSIP_DIGEST, digest)) => {
-                if *digest != Frontier::of(&self.document).digest().0 {
+            Some((&GOSSIP_DIGEST, said)) if said.len() == DIGEST_LEN => {
+                if !said.starts_with(&Frontier::of(&self.document).digest().0) {
                     self.pull_soon();
                 }
                 Judgement::Idle // each node tells its own
@@ -275,6 +277,7 @@ impl Node {
             self.peers.next_digest = now.after(DIGEST_EVERY);
             let mut message = vec![GOSSIP_DIGEST];
             message.extend_from_slice(&Frontier::of(&self.document).digest().0);
+            message.extend_from_slice(&now.as_millis().to_be_bytes()); // gossip drops what it said before
             self.effects.push_back(Effect::Net(Command::Gossip(message)));
         }
         if now >= self.peers.next_dial {

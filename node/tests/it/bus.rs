@@ -1,0 +1,229 @@
+//! Nodes on a bus with their own time: effects are carried out in order, messages arrive at once, a killed
+//! node comes back from what was durable and nothing else.
+
+use bitcoin::BlockHash;
+use bitcoin::hashes::Hash as _;
+use crdt::testkit::{self, Person};
+use crdt::{Charter, Signed};
+use node::api::dto::{Answer, Command, Status};
+use node::chain::Update;
+use node::core::{Effect, Input, Node, Start};
+use node::error::Outcome;
+use node::journal::Record;
+use node::net::protocol::{Request, Response};
+use node::net::{Command as Net, Event};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha12Rng;
+use std::collections::{BTreeMap, VecDeque};
+use threshold::{KeyShare, Timestamp};
+use wallet::chain::Mempool;
+use zeroize::Zeroizing;
+
+/// What survives a kill.
+#[derive(Default)]
+pub(crate) struct Durable {
+    pub(crate) journal: Vec<Record>,
+    stored: Vec<Signed>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    share: Option<Vec<u8>>,
+    blobs: BTreeMap<String, Vec<u8>>,
+}
+
+pub(crate) struct Bus {
+    people: Vec<Person>,
+    charter: Charter,
+    nodes: Vec<Option<Node>>,
+    pub(crate) durable: Vec<Durable>,
+    inbox: VecDeque<(usize, Input)>,
+    now: u64,
+    asked: BTreeMap<u64, (usize, u64)>,
+    next: u64,
+    pub(crate) answers: Vec<Outcome<Answer>>,
+    /// Answers that requests of the test itself got.
+    pub(crate) responses: Vec<Response>,
+    /// Effects that node 0 may still carry out before it is killed.
+    pub(crate) fuse: Option<usize>,
+}
+
+impl Bus {
+    pub(crate) fn new(count: usize) -> Self {
+        let people = testkit::people(count);
+        let charter = testkit::charter(&people);
+        let durable = (0..count).map(|_| Durable::default()).collect();
+        let mut bus = Self {
+            people,
+            charter,
+            nodes: (0..count).map(|_| None).collect(),
+            durable,
+            inbox: VecDeque::new(),
+            now: 1_000_000,
+            asked: BTreeMap::new(),
+            next: 0,
+            answers: Vec::new(),
+            responses: Vec::new(),
+            fuse: None,
+        };
+        (0..count).for_each(|index| bus.start(index));
+        bus
+    }
+
+    /// Start a node from what it has that is durable, and connect it with all others.
+    pub(crate) fn start(&mut self, index: usize) {
+        let durable = &self.durable[index];
+        let own = durable.journal.iter().filter_map(|record| match record {
+            Record::Own(bytes) => Some(Signed::verify(bytes, self.charter.id()).unwrap()),
+            _ => None,
+        });
+        let transcript = durable.blobs.get(Node::TRANSCRIPT_BLOB);
+        let share = durable.share.as_ref().zip(transcript);
+        let start = Start {
+            key: self.people[index].key.clone(),
+            charter: self.charter.clone(),
+            own: own.collect(),
+            others: durable.stored.clone(),
+            records: durable.journal.clone(),
+            share: share.map(|(share, blob)| (KeyShare::from_bytes(share).unwrap(), blob.clone())),
+            keygen: durable.secrets.get(Node::KEYGEN_SECRET).cloned().map(Zeroizing::new),
+            wallet: None,
+            addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 1_000 + index)],
+            bootstrap: vec![],
+            journal_intact: true,
+        };
+        self.next += 1;
+        let rng = ChaCha12Rng::seed_from_u64(self.next);
+        let node = Node::start(start, Box::new(rng), Timestamp::from_millis(self.now)).unwrap();
+        self.nodes[index] = Some(node);
+        let tip = (1, BlockHash::all_zeros());
+        let update = Update { tip, blocks: vec![], more: false, mempool: Mempool::default(), fee_rate: None };
+        self.inbox.push_back((index, Input::Chain(Box::new(update))));
+        for other in (0..self.nodes.len()).filter(|other| *other != index) {
+            if self.nodes[other].is_some() {
+                let (this, that) = (self.people[index].id(), self.people[other].id());
+                self.inbox.push_back((index, Input::Net(Event::Connected(that))));
+                self.inbox.push_back((other, Input::Net(Event::Connected(this))));
+            }
+        }
+    }
+
+    fn kill(&mut self, index: usize) {
+        self.nodes[index] = None;
+        self.inbox.retain(|(to, _)| *to != index);
+        let gone = self.people[index].id();
+        for other in (0..self.nodes.len()).filter(|other| *other != index) {
+            self.inbox.push_back((other, Input::Net(Event::Disconnected(gone))));
+        }
+    }
+
+    /// Let `seconds` pass, a quarter at a time, everything that is said being heard at once.
+    pub(crate) fn run(&mut self, seconds: u64) {
+        for _ in 0..seconds * 4 {
+            self.now += 250;
+            (0..self.nodes.len()).for_each(|index| self.inbox.push_back((index, Input::Tick)));
+            self.settle();
+        }
+    }
+
+    pub(crate) fn settle(&mut self) {
+        while let Some((index, input)) = self.inbox.pop_front() {
+            let Some(node) = self.nodes[index].as_mut() else { continue };
+            node.handle(input, Timestamp::from_millis(self.now));
+            while let Some(effect) = self.nodes[index].as_mut().and_then(Node::next_effect) {
+                if index == 0 && self.fuse == Some(0) {
+                    self.fuse = None;
+                    self.kill(0);
+                    break;
+                }
+                self.fuse = self.fuse.map(|left| left - usize::from(index == 0));
+                self.carry_out(index, effect);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, index: usize, effect: Effect) {
+        let durable = &mut self.durable[index];
+        match effect {
+            Effect::Journal(record) => durable.journal.push(record),
+            Effect::Store(signed) => durable.stored.push(signed),
+            Effect::StoreSecret(name, secret) => drop(durable.secrets.insert(name, secret.to_vec())),
+            Effect::DropSecret(name) => drop(durable.secrets.remove(&name)),
+            Effect::StoreShare(_, share) => {
+                durable.share = Some(share.to_bytes().to_vec());
+                self.inbox.push_front((index, Input::ShareStored(share)));
+            }
+            Effect::StoreBlob(name, bytes) => drop(durable.blobs.insert(name, bytes)),
+            Effect::Net(command) => self.carry(index, command),
+            Effect::Reply(_, answer) => self.answers.push(answer),
+            Effect::StoreWallet(_) | Effect::Broadcast(..) | Effect::TrustJournal => {}
+        }
+    }
+
+    fn carry(&mut self, from: usize, command: Net) {
+        match command {
+            Net::Ask(to, token, request) => {
+                let to = self.people.iter().position(|person| person.id() == to).unwrap();
+                self.request(from, to, token, request);
+            }
+            Net::Respond(number, response) => {
+                let (asker, token) = self.asked.remove(&number).unwrap();
+                if asker == usize::MAX {
+                    return self.responses.push(response);
+                }
+                let answerer = self.people[from].id();
+                self.inbox.push_back((asker, Input::Net(Event::Response(answerer, token, Some(response)))));
+            }
+            // Gossip is lost altogether here: pull must do.
+            Net::Gossip(_) | Net::Judge(..) | Net::Allow(_) | Net::Dial(_) => {}
+        }
+    }
+
+    fn request(&mut self, from: usize, to: usize, token: u64, request: Request) {
+        let (asker, asked) = (self.people[from].id(), self.people[to].id());
+        if self.nodes[to].is_none() {
+            return self.inbox.push_back((from, Input::Net(Event::Response(asked, token, None))));
+        }
+        self.next += 1;
+        self.asked.insert(self.next, (from, token));
+        self.inbox.push_back((to, Input::Net(Event::Request(asker, self.next, request))));
+    }
+
+    /// A request that the test makes in the name of somebody, whoever that is.
+    pub(crate) fn forge(&mut self, from: crdt::MemberId, to: usize, request: Request) -> Response {
+        self.next += 1;
+        self.asked.insert(self.next, (usize::MAX, 0));
+        self.inbox.push_back((to, Input::Net(Event::Request(from, self.next, request))));
+        self.settle();
+        self.responses.pop().unwrap()
+    }
+
+    pub(crate) fn member(&self, index: usize) -> crdt::MemberId {
+        self.people[index].id()
+    }
+
+    /// Ask a node as its owner would.
+    pub(crate) fn command(&mut self, index: usize, command: Command) -> Outcome<Answer> {
+        self.inbox.push_back((index, Input::Command(1, command)));
+        self.settle();
+        self.answers.pop().unwrap()
+    }
+
+    pub(crate) fn status(&mut self, index: usize) -> Status {
+        match self.command(index, Command::Status) {
+            Ok(Answer::Status(status)) => *status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Own entries of a node in its journal, by sequence number.
+    pub(crate) fn said(&self, index: usize) -> Vec<Signed> {
+        let records = self.durable[index].journal.iter();
+        let own = records.filter_map(|record| match record {
+            Record::Own(bytes) => Some(Signed::verify(bytes, self.charter.id()).unwrap()),
+            _ => None,
+        });
+        own.collect()
+    }
+
+    pub(crate) fn is_up(&self, index: usize) -> bool {
+        self.nodes[index].is_some()
+    }
+}

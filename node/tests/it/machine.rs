@@ -1,0 +1,99 @@
+//! Key generation, kills, lies and questions nobody may ask.
+
+use crate::bus::Bus;
+use crdt::{Digest, MemberId, Payload, ProposalId};
+use node::core::ask::Ask;
+use node::net::protocol::{Request, Response};
+
+/// Seconds in which five nodes on a bus that loses all gossip make and test a key.
+const KEY: u64 = 120;
+
+fn key_of(bus: &mut Bus, count: usize) -> String {
+    let keys: Vec<_> = (0..count).map(|index| bus.status(index)).collect();
+    assert!(keys.iter().all(|status| status.key_usable), "{keys:#?}");
+    assert!(keys.iter().all(|status| status.group_key == keys[0].group_key));
+    assert!(keys.iter().all(|status| status.state_hash == keys[0].state_hash));
+    keys[0].group_key.clone().unwrap()
+}
+
+#[test]
+fn five_nodes_make_a_key_by_pull_alone() {
+    let mut bus = Bus::new(5);
+    bus.run(KEY);
+    key_of(&mut bus, 5);
+}
+
+/// Kill one node after its first, second, third… effect, start it again from what was durable: the key is
+/// made all the same, no chain is forked, and nobody says twice that its share is stored.
+#[test]
+fn a_node_killed_after_any_effect_comes_back_and_the_key_is_made() {
+    for fuse in (1..160).step_by(7) {
+        let mut bus = Bus::new(3);
+        bus.fuse = Some(fuse);
+        for _ in 0..KEY {
+            bus.run(1);
+            if !bus.is_up(0) {
+                bus.start(0);
+            }
+        }
+        assert_eq!(bus.fuse, None, "killed after {fuse} effects");
+        bus.run(KEY);
+        key_of(&mut bus, 3);
+        let said = bus.said(0);
+        let seqs: Vec<u32> = said.iter().map(|signed| signed.entry().seq).collect();
+        assert_eq!(seqs, (0..u32::try_from(seqs.len()).unwrap()).collect::<Vec<_>>(), "one chain");
+        let ready = said.iter().filter(|signed| matches!(signed.entry().payload, Payload::KeyReady(_)));
+        assert_eq!(ready.count(), 1);
+    }
+}
+
+#[test]
+fn nobody_signs_what_was_not_decided() {
+    let mut bus = Bus::new(5);
+    bus.run(KEY);
+    let (mallory, session) = (bus.member(4), [7; 32]);
+    let unknown = ProposalId(Digest([9; 32]));
+    let asks = [Ask::Certificate(unknown), Ask::Payment { decision: unknown, height: 1, fee_rate: 2 }];
+    for ask in asks {
+        for victim in 0..4 {
+            let response = bus.forge(mallory, victim, Request::Commit { ask, session, request: [0; 32] });
+            let Response::Refused(refusal) = response else { panic!("{ask:?}: {response:?}") };
+            assert!(
+                !refusal.rule().is_empty() && !refusal.expected().is_empty() && !refusal.found().is_empty()
+            );
+        }
+    }
+    // What may be signed is signed only as each node builds it itself.
+    let ask = Ask::Founding;
+    let response = bus.forge(mallory, 0, Request::Commit { ask, session, request: [1; 32] });
+    assert!(matches!(response, Response::Refused(refusal) if refusal.rule() == "same request"));
+    // Shares without a session, and bytes that are nothing.
+    for package in [vec![], vec![0; 100], vec![0xff; 5_000]] {
+        let response = bus.forge(mallory, 0, Request::Sign { ask, package });
+        assert!(matches!(response, Response::Refused(_)), "{response:?}");
+    }
+}
+
+#[test]
+fn a_stranger_reads_and_is_given_nothing_else() {
+    let mut bus = Bus::new(3);
+    bus.run(KEY);
+    let stranger: MemberId = crdt::testkit::people(7)[6].id();
+    assert!(matches!(bus.forge(stranger, 0, Request::Charter), Response::Charter(_)));
+    let commit = Request::Commit { ask: Ask::Founding, session: [1; 32], request: [1; 32] };
+    let sign = Request::Sign { ask: Ask::Founding, package: vec![1; 40] };
+    for request in [commit, sign, Request::Dkg(vec![1; 200])] {
+        assert_eq!(bus.forge(stranger, 0, request), Response::NotAllowed);
+    }
+}
+
+#[test]
+fn garbage_is_taken_calmly() {
+    let mut bus = Bus::new(3);
+    let peer = bus.member(1);
+    for len in [0, 1, 39, 40, 70, 5_000] {
+        bus.forge(peer, 0, Request::Dkg(vec![0xa5; len]));
+    }
+    bus.run(KEY);
+    key_of(&mut bus, 3);
+}
