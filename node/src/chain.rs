@@ -24,7 +24,7 @@ const QUEUE: usize = 64;
 pub struct Update {
     /// bitcoind's best block.
     pub tip: (Height, BlockHash),
-    /// Blocks after the wallet's position, in order; at most [`BLOCKS_MAX`].
+    /// Blocks after the wallet's position, in order; not all of them if there are [`more`](Self::more).
     pub blocks: Vec<NewBlock>,
     /// Whether there are more.
     pub more: bool,
