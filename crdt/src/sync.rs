@@ -95,7 +95,7 @@ impl Frontier {
     /// What to ask of a peer whose frontier is `theirs`. At most one range an author.
     ///
     /// Asking, taking the page and comparing again, in both directions, ends in equal frontiers. Where two
-    /// nodes know two branches of one author and neither knows the fork, every round goes [`STEP_BACK`]
+    /// nodes know two branches of one author and neither knows the fork, every round goes `STEP_BACK`
     /// entries back until the branches meet; such searches come last, so that they keep nothing new waiting.
     #[must_use]
     pub fn lacks(&self, theirs: &Self) -> Vec<Range> {

@@ -22,7 +22,7 @@ pub struct Options {
     /// Folder for everything this link keeps: key, pairing, policy, found blocks.
     #[arg(long, env = "MINER_LINK_DATA_DIR", value_name = "DIR")]
     pub data_dir: PathBuf,
-    /// Configuration file [default: <data-dir>/miner-link.toml, if there is one].
+    /// Configuration file [default: miner-link.toml in the data folder, if there is one].
     #[arg(long, env = "MINER_LINK_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Pairing code that `guild mining pair` printed, or @FILE that holds it. Needed once.
