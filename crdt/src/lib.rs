@@ -1,7 +1,7 @@
 //! What the members of a guild say, and what it adds up to.
 //!
 //! Members speak in [`Entry`]s, each signed and chained to its author's previous one. The valid
-//! entries form a [`Document`]: a set that any two nodes merge in any order. [`fold`] turns a
+//! entries form a [`Document`]: a set that any two nodes merge in any order. [`fold()`] turns a
 //! document and the deeply buried facts of the chain into the replicated [`State`], the same on every
 //! node that has the same entries.
 //!
