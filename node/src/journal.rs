@@ -197,4 +197,29 @@ mod tests {
         Journal::create(&path, [1; 16]).unwrap();
         assert!(Journal::create(&path, [2; 16]).is_err());
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { cases: 200, failure_persistence: None, ..Default::default() })]
+
+        /// Whatever was written and wherever a crash cut it: what is read is the beginning of it, whole.
+        #[test]
+        fn a_cut_leaves_whole_records(
+            sizes in proptest::collection::vec(0_usize..300, 0..12),
+            cut in proptest::prelude::any::<proptest::sample::Index>(),
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal");
+            let mut journal = Journal::create(&path, [1; 16]).unwrap();
+            let mut written = vec![Record::Begin([1; 16])];
+            for size in sizes {
+                let record = Record::Own(vec![7; size]);
+                journal.append(&record).unwrap();
+                written.push(record);
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::write(&path, &bytes[..cut.index(bytes.len() + 1)]).unwrap();
+            let opened = Journal::open(&path).unwrap();
+            proptest::prop_assert_eq!(&opened.records, &written[..opened.records.len()]);
+        }
+    }
 }
