@@ -95,7 +95,10 @@ pub async fn run(
     let outcome = loop {
         tokio::select! {
             Some(event) = net_events.recv() => daemon.feed(Input::Net(event))?,
-            Some(news) = chain_news.recv() => daemon.on_news(news)?,
+            news = chain_news.recv() => {
+                let stopped = || Failure::because("the chain thread", "it stopped");
+                daemon.on_news(news.ok_or_else(stopped)?)?;
+            }
             Some((command, reply)) = questions.recv() => daemon.on_question(command, reply)?,
             _ = tick.tick() => daemon.feed(Input::Tick)?,
             _ = poll.tick() => daemon.poll(),

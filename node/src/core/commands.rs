@@ -131,6 +131,9 @@ impl Node {
         if author != Some(self.me) {
             return Err(Failure::new(Code::NotAuthorised, "only its author withdraws a proposal"));
         }
+        if self.state().proposals.get(&proposal).is_some_and(|state| state.certificate.is_some()) {
+            return Err(Failure::conflict("it is certified: withdrawing changes nothing now"));
+        }
         self.say(Payload::Withdraw { proposal })?;
         self.proposal_answer(proposal)
     }

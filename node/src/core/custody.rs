@@ -71,6 +71,13 @@ struct RefusalOf(Refusal);
 impl Node {
     /// Judge `ask` by our own document and chain.
     pub(super) fn authorise(&self, ask: Ask) -> Result<Authorised, Refusal> {
+        if self.tip.is_none() || self.chain_lost.is_some() {
+            return Err(Refusal::new(
+                "chain",
+                "a bitcoind that answers",
+                "none now: nothing is judged by an old tip",
+            ));
+        }
         let plain = |request| Authorised { request, checked: None };
         match ask {
             Ask::KeyTest => self.key_test_request().map(plain),

@@ -68,7 +68,7 @@ impl Node {
     pub(super) fn drive_keygen(&mut self) {
         // Its messages go straight from each to each: there is no use in beginning before all are here.
         let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
-        let all_here = self.charter.co_signers.iter().all(here);
+        let all_here = self.keygen.kept.is_some() || self.charter.co_signers.iter().all(here);
         let ready = self.signer.is_none() && self.tip.is_some() && self.state().founded() && all_here;
         if ready && self.keygen.session.is_none() && self.keygen.failed.is_none() && self.recovery.is_none() {
             match self.begin_keygen() {
