@@ -2,6 +2,7 @@
 
 use crate::Height;
 use crate::certificate::{Certificate, Signature};
+use crate::edit::Edit;
 use crate::governance::{Ballot, Proposal};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
@@ -81,6 +82,8 @@ pub enum Payload {
     },
     /// What the guild decided, and the proof.
     Certificate(Certificate),
+    /// A change to the workspace.
+    Edit(Edit),
 }
 
 impl Payload {
@@ -99,6 +102,7 @@ impl Payload {
             Self::Withdraw { .. } => "withdraw",
             Self::Comment { .. } => "comment",
             Self::Certificate(_) => "certificate",
+            Self::Edit(_) => "edit",
         }
     }
 }

@@ -120,6 +120,7 @@ impl Fold<'_> {
                 return Some(self.echo(entry, (*epoch, *attempt), *round1));
             }
             Payload::KeyReady(ready) => return Some(self.key_ready(entry, ready)),
+            Payload::Edit(_) => {} // what it changes is no part of the state: see `crdt::workspace`
             _ => return None,
         }
         Some(Ok(()))

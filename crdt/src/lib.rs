@@ -15,6 +15,7 @@ pub mod certificate;
 pub mod chain;
 pub mod charter;
 pub mod document;
+pub mod edit;
 pub mod entry;
 pub mod fold;
 pub mod governance;

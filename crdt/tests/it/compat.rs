@@ -6,6 +6,7 @@
 use crate::harness::{TIP, certificate, entry, group, group_key, guild, key_ready, key_test, sign};
 use bitcoin::hashes::{Hash as _, sha256};
 use crdt::certificate::{Body, key_test_digest};
+use crdt::edit::{Edit, Heads, Sheet, Step, Steps};
 use crdt::entry::{Addresses, Invite};
 use crdt::testkit::{ballot, facts, people, spend};
 use crdt::text::{Line, Note};
@@ -58,7 +59,23 @@ fn every_kind() -> Vec<Payload> {
         Payload::Withdraw { proposal },
         Payload::Comment { proposal, text },
         certificate(Body::founding(&guild.charter), &group(1)),
+        Payload::Edit(edit()),
     ]
+}
+
+/// An edit with every kind of step.
+fn edit() -> Edit {
+    let note = |text: &str| Note::try_from(text.to_owned()).expect("plain");
+    let steps = vec![
+        Step::Splice { text: edit::Text::Body, at: 300, remove: 2, insert: note("new\nwords") },
+        Step::Set { item: line("bcrt1qhost"), field: line("label"), value: note("the host") },
+        Step::Clear { item: line("bcrt1qhost"), field: line("origin") },
+    ];
+    Edit {
+        sheet: Sheet::Draft(EntryId(Digest([0x55; 32]))),
+        after: Heads::try_from(vec![EntryId(Digest([0x55; 32])), EntryId(Digest([0x66; 32]))]).expect("two"),
+        steps: Steps::try_from(steps).expect("three"),
+    }
 }
 
 #[test]
@@ -92,6 +109,7 @@ fn the_kinds_are_closed_and_in_order() {
         "withdraw",
         "comment",
         "certificate",
+        "edit",
     ];
     assert_eq!(names, expected);
     for (number, payload) in (0u8..).zip(every_kind()) {
