@@ -11,3 +11,4 @@ mod malicious;
 mod sync;
 mod view;
 mod votes;
+mod workspace;
