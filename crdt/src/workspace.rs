@@ -23,7 +23,7 @@ mod read;
 mod sheet;
 mod verdict;
 
-pub use diff::{WriteError, rewrite};
+pub use diff::{WriteError, batches, rewrite};
 pub use read::{Draft, Label, LabelKind, Past};
 pub use sheet::Items;
 pub use verdict::{EditIgnored, EditVerdict};
@@ -56,7 +56,7 @@ pub const SHEET_SHARE: Share = Share { edits: 2_048, bytes: 4 * 1024 * 1024 };
 pub struct Share {
     /// Edits.
     pub edits: usize,
-    /// Bytes of what they insert and set.
+    /// Bytes of what they insert and name.
     pub bytes: usize,
 }
 
@@ -175,7 +175,20 @@ impl Workspace {
     /// Apply an edit, all that it builds on being decided.
     fn apply(&mut self, id: EntryId, edit: &Edit) -> Result<(), EditIgnored> {
         let sheet = edit.sheet_of(id);
+        self.fits(id, edit)?;
+        if let Some(page) = self.pages.get_mut(&sheet) {
+            return page.apply(id, edit);
+        }
+        let mut page = Page::new(sheet)?;
+        page.apply(id, edit)?;
+        self.pages.insert(sheet, page);
+        Ok(())
+    }
+
+    /// Whether an edit is on a sheet that is there and builds on what it may build on.
+    fn fits(&self, id: EntryId, edit: &Edit) -> Result<(), EditIgnored> {
         let new = edit.sheet == Sheet::NewDraft;
+        let sheet = edit.sheet_of(id);
         if let Sheet::Draft(draft) = sheet {
             if !new && self.sheet_of(draft) != Some(Sheet::NewDraft) {
                 return Err(EditIgnored::NoDraft(draft));
@@ -186,15 +199,30 @@ impl Workspace {
                 _ => {}
             }
         }
-        for before in edit.after.as_slice() {
-            self.builds_on(sheet, *before)?;
+        edit.after.as_slice().iter().try_for_each(|before| self.builds_on(sheet, *before))
+    }
+
+    /// What would become of these edits of `author`, the first as it is, each other one building on the one
+    /// before: for a node that asks before it signs.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them would be ignored.
+    pub fn rehearse(&self, author: MemberId, edits: &[Edit]) -> Result<(), EditIgnored> {
+        let mut author = self.authors.get(&author).cloned().unwrap_or_default();
+        let id = |number: usize| EntryId(Digest::tagged("hashguild/rehearsal/v1", &[&number.to_be_bytes()]));
+        let Some(first) = edits.first() else { return Ok(()) };
+        self.fits(id(0), first)?;
+        let sheet = first.sheet_of(id(0));
+        let mut page = self.pages.get(&sheet).cloned().map_or_else(|| Page::new(sheet), Ok)?;
+        for (number, edit) in edits.iter().enumerate() {
+            let edit = match number.checked_sub(1) {
+                Some(before) => Edit { sheet, after: Heads::from(id(before)), ..edit.clone() },
+                None => edit.clone(),
+            };
+            author.spend(sheet, &edit)?;
+            page.apply(id(number), &edit)?;
         }
-        if let Some(page) = self.pages.get_mut(&sheet) {
-            return page.apply(id, edit);
-        }
-        let mut page = Page::new(sheet)?;
-        page.apply(id, edit)?;
-        self.pages.insert(sheet, page);
         Ok(())
     }
 
@@ -262,13 +290,6 @@ impl Workspace {
         self.pages.get(&Sheet::Draft(draft))?.text(text, at)
     }
 
-    /// A text of a draft as it would be had somebody who saw `at` made these steps: what was written since
-    /// stays. For a node whose person took long over an edit.
-    #[must_use]
-    pub fn merged(&self, draft: EntryId, text: Text, at: &Heads, made: &[Step]) -> Option<String> {
-        self.pages.get(&Sheet::Draft(draft))?.merged(text, at, made)
-    }
-
     /// The items of a sheet.
     #[must_use]
     pub fn items(&self, sheet: Sheet) -> Items {
@@ -307,6 +328,6 @@ fn bytes(step: &Step) -> usize {
     match step {
         Step::Splice { insert, .. } => insert.as_str().len(),
         Step::Set { item, field, value } => item.as_str().len() + field.as_str().len() + value.as_str().len(),
-        Step::Clear { .. } => 0,
+        Step::Clear { item, field } => item.as_str().len() + field.as_str().len(),
     }
 }

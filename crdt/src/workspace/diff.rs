@@ -10,8 +10,10 @@ use std::ops::Range;
 const COMPARED_MAX: usize = 4_000_000;
 /// Lines compared with lines, at most.
 const LINES_MAX: usize = 4_000;
-/// Bytes that the steps of one edit insert, at most: leaves room in an entry for everything else.
-const INSERT_MAX: usize = 24 * 1024;
+/// Bytes of the steps of one edit: leaves room in an entry for everything else.
+const BATCH_MAX: usize = 28 * 1024;
+/// Bytes of a step besides its words, at most: two positions, lengths, and what says which step it is.
+const STEP_MAX: usize = 18;
 
 /// A text that cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,34 +26,48 @@ pub enum WriteError {
     TooLong,
 }
 
-/// The steps that make `to` of `from`, in as many edits as it takes: each after the one before. None if the
-/// texts are equal.
+/// The steps that make `to` of `from`: none if the texts are equal.
 ///
 /// # Errors
 ///
 /// [`WriteError`] if `to` carries what may not be written.
-pub fn rewrite(text: Text, from: &str, to: &str) -> Result<Vec<Steps>, WriteError> {
+pub fn rewrite(text: Text, from: &str, to: &str) -> Result<Vec<Step>, WriteError> {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut batches = Batches::default();
-    let mut at = 0;
+    let mut steps = Vec::new();
     for (gone, come) in passages(&from, &to) {
-        let insert = to.get(come.clone()).unwrap_or_default();
-        let mut remove = gone.len();
-        // `at` counts in the text as it is once everything before was done: there it is equal to `to`.
-        at = come.start.max(at);
-        let mut pieces = pieces(insert);
+        // Once everything before is done, the text up to here is that of `to`: positions count on it.
+        let (mut at, mut remove) = (come.start, gone.len());
+        let mut pieces = pieces(to.get(come).unwrap_or_default());
         if pieces.is_empty() {
             pieces.push(String::new());
         }
         for piece in pieces {
             let length = piece.chars().count();
             let (place, count) = (number(at)?, number(remove)?);
-            let insert = Note::try_from(piece)?;
-            batches.push(Step::Splice { text, at: place, remove: count, insert });
-            (at, remove) = (at.saturating_add(length), 0);
+            steps.push(Step::Splice { text, at: place, remove: count, insert: Note::try_from(piece)? });
+            (at, remove) = (at + length, 0);
         }
     }
-    Ok(batches.done())
+    Ok(steps)
+}
+
+/// Steps as edits, as many to one as an entry holds: each edit is to build on the one before.
+#[must_use]
+pub fn batches(steps: Vec<Step>) -> Vec<Steps> {
+    let mut batches: Vec<Vec<Step>> = Vec::new();
+    let mut room = 0;
+    for step in steps {
+        let bytes = super::bytes(&step) + STEP_MAX;
+        match batches.last_mut().filter(|batch| bytes <= room && batch.len() < STEPS_MAX) {
+            Some(batch) => batch.push(step),
+            None => {
+                batches.push(vec![step]);
+                room = BATCH_MAX;
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    batches.into_iter().filter_map(|steps| Steps::try_from(steps).ok()).collect()
 }
 
 fn number(count: usize) -> Result<u32, WriteError> {
@@ -72,37 +88,6 @@ fn pieces(chars: &[char]) -> Vec<String> {
         pieces.push(piece);
     }
     pieces
-}
-
-/// Steps, as many to an edit as it holds.
-#[derive(Default)]
-struct Batches {
-    full: Vec<Steps>,
-    steps: Vec<Step>,
-    bytes: usize,
-}
-
-impl Batches {
-    fn push(&mut self, step: Step) {
-        let bytes = super::bytes(&step);
-        if self.steps.len() == STEPS_MAX || self.bytes + bytes > INSERT_MAX {
-            self.close();
-        }
-        self.bytes += bytes;
-        self.steps.push(step);
-    }
-
-    fn close(&mut self) {
-        self.bytes = 0;
-        if let Ok(steps) = Steps::try_from(std::mem::take(&mut self.steps)) {
-            self.full.push(steps);
-        }
-    }
-
-    fn done(mut self) -> Vec<Steps> {
-        self.close();
-        self.full
-    }
 }
 
 /// What goes and what comes, in order: by line, then by character inside a changed passage.

@@ -186,7 +186,7 @@ impl Workspace {
         let mut history = Vec::new();
         while let Some((_, id)) = ready.pop_first() {
             let Some((entry, edit_of)) = edit(id) else { continue };
-            let at = Heads::try_from(vec![id]).expect("one is sorted");
+            let at = Heads::from(id);
             history.push(Past {
                 id,
                 author: entry.author,

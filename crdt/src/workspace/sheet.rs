@@ -146,20 +146,6 @@ impl Page {
         }
         items
     }
-
-    /// What would stand in `text` had `made` been done by somebody who saw `at`, merged with all there is.
-    pub(super) fn merged(&self, text: Text, at: &Heads, made: &[Step]) -> Option<String> {
-        let mut fork = self.doc.fork_at(&self.hashes(at)?).ok()?;
-        // Ordered like an edit that nobody has seen yet; never kept.
-        fork.set_actor(ActorId::from([0xff; 32].as_slice()));
-        let mut transaction = fork.transaction();
-        for step in made {
-            step_into(&mut transaction, &self.objects, step).ok()?;
-        }
-        transaction.commit_with(commit());
-        fork.merge(&mut self.doc.clone()).ok()?;
-        fork.text(self.objects.text(text)?).ok()
-    }
 }
 
 impl Objects {

@@ -50,7 +50,7 @@ fn body(workspace: &Workspace, draft: EntryId) -> String {
 
 /// The edits that make `to` of `from`.
 fn rewritten(draft: EntryId, on: &[EntryId], from: &str, to: &str) -> Payload {
-    let mut edits = rewrite(Text::Body, from, to).expect("writable");
+    let mut edits = batches(rewrite(Text::Body, from, to).expect("writable"));
     assert_eq!(edits.len(), 1, "one edit holds it");
     Payload::Edit(Edit { sheet: Sheet::Draft(draft), after: after(on), steps: edits.remove(0) })
 }
@@ -411,16 +411,24 @@ fn each_edit_is_one_change_of_its_own_actor_at_no_time() {
 }
 
 #[test]
-fn a_late_edit_is_merged_with_what_came_since() {
+fn a_rehearsal_foretells_the_verdict() {
     let mut guild = guild(2);
-    let text = "one two three";
-    let draft = begin(&mut guild, 0, text);
-    guild.say(1, rewritten(draft, &[draft], text, "one two and a half three"));
+    let draft = begin(&mut guild, 0, "text");
     let workspace = Workspace::of(&guild.document);
-    let steps = rewrite(Text::Body, text, "one too many two three").expect("plain").remove(0);
-    let merged = workspace.merged(draft, Text::Body, &after(&[draft]), steps.as_slice());
-    assert_eq!(merged.as_deref(), Some("one too many two and a half three"));
-    assert_eq!(sum(&workspace), sum(&Workspace::of(&guild.document)), "nothing was written");
+    let say = |on: &[EntryId], at| {
+        let steps = Steps::try_from(vec![splice(Text::Body, at, 0, "xy")]).expect("one");
+        Edit { sheet: Sheet::Draft(draft), after: after(on), steps }
+    };
+    let before = sum(&workspace);
+    assert_eq!(workspace.rehearse(guild.id(1), &[say(&[draft], 4), say(&[], 6), say(&[], 8)]), Ok(()));
+    let beyond = workspace.rehearse(guild.id(1), &[say(&[draft], 4), say(&[], 6), say(&[], 9)]);
+    assert_eq!(beyond, Err(EditIgnored::BeyondTheEnd(9, 8)));
+    assert_eq!(workspace.rehearse(guild.id(1), &[say(&[], 0)]), Err(EditIgnored::OnNothing));
+    let many = vec![say(&[draft], 0); DRAFT_SHARE.edits + 1];
+    assert_eq!(workspace.rehearse(guild.id(1), &many), Err(EditIgnored::TooMuch(DRAFT_SHARE)));
+    let new = Edit { sheet: Sheet::NewDraft, ..say(&[], 0) };
+    assert_eq!(workspace.rehearse(guild.id(1), &[new]), Ok(()));
+    assert_eq!(sum(&workspace), before, "nothing was written");
 }
 
 /// The heads of a fixed workspace, which an upgrade of Automerge must not change unnoticed: nodes of two
@@ -457,15 +465,36 @@ fn a_rewrite_leaves_the_new_text() {
         ("gone", "", 1),
         ("a\nb\nc\n", "a\nB\nc\nd", 1),
         ("naïve 🦀 crab", "naive 🦀🦀 crabs", 1),
-        ("", long.as_str(), 3),
+        ("", long.as_str(), 2),
         (long.as_str(), "x", 1),
     ];
     for (from, to, edits) in table {
-        let made = rewrite(Text::Body, from, to).expect("writable");
+        let made = batches(rewrite(Text::Body, from, to).expect("writable"));
         assert_eq!(made.len(), edits, "{} to {}", from.len(), to.len());
         assert_eq!(done(from, &made), to);
     }
     assert!(matches!(rewrite(Text::Body, "", "tab\t"), Err(WriteError::Text(_))));
+}
+
+#[test]
+fn a_batch_fits_an_entry_whatever_its_steps() {
+    let guild = guild(2);
+    let words = ["x".repeat(NOTE_MAX), "🦀".repeat(20), String::new()];
+    for (count, word) in [(9, &words[0]), (2_000, &words[1]), (2_000, &words[2])] {
+        let splices = (0..count).map(|_| splice(Text::Body, u32::MAX, u32::MAX, word));
+        let sets = (0..count).map(|_| set(&"i".repeat(120), &"f".repeat(120), word));
+        for steps in [splices.collect(), sets.collect::<Vec<_>>()] {
+            let made = batches(steps.clone());
+            assert_eq!(made.iter().flat_map(|steps| steps.as_slice().to_vec()).collect::<Vec<_>>(), steps);
+            for steps in made {
+                let nowhere = (0..64).map(|byte| EntryId(Digest([byte; 32]))).collect::<Vec<_>>();
+                let edit = Edit { sheet: Sheet::Draft(nowhere[0]), after: after(&nowhere), steps };
+                let place = (u32::MAX, Some(nowhere[0]), u32::MAX);
+                let signed = entry(guild.person(0), guild.charter.id(), place, 1, Payload::Edit(edit));
+                assert!(signed.bytes().len() <= limits::ENTRY_MAX, "{}", signed.bytes().len());
+            }
+        }
+    }
 }
 
 /// What splices make of a text.
@@ -555,6 +584,6 @@ proptest! {
 
     #[test]
     fn a_rewrite_of_any_text_leaves_the_new_one(from in "[a-c \n🦀]{0,40}", to in "[a-c \né]{0,40}") {
-        prop_assert_eq!(done(&from, &rewrite(Text::Body, &from, &to).unwrap()), to);
+        prop_assert_eq!(done(&from, &batches(rewrite(Text::Body, &from, &to).unwrap())), to);
     }
 }
