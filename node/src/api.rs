@@ -3,3 +3,4 @@
 
 pub mod dto;
 pub mod server;
+mod workspace;

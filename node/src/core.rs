@@ -10,6 +10,7 @@ mod decisions;
 mod keygen;
 mod money;
 mod peers;
+mod workspace;
 
 use crate::api::dto::{Answer, Command};
 use crate::chain;
@@ -122,6 +123,7 @@ pub struct Node {
     guild: GuildId,
     document: Document,
     folded: Folded,
+    workspace: crdt::workspace::Workspace,
     tip: Option<Tip>,
     chain_lost: Option<String>,
     treasury: Option<Treasury>,
@@ -177,6 +179,7 @@ impl Node {
             me,
             guild,
             folded,
+            workspace: crdt::workspace::Workspace::default(),
             tip: None,
             chain_lost: None,
             treasury: None,

@@ -45,6 +45,7 @@ impl Node {
             Command::Entry(id) => self.entry(&id),
             Command::LinkPolicy => Ok(Answer::LinkPolicy(Box::new(self.link_policy()))),
             Command::Pair => self.pair(),
+            Command::Workspace(command) => self.on_workspace(command),
         };
         self.reply(number, answer);
     }
@@ -72,7 +73,7 @@ impl Node {
         }
     }
 
-    fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
+    pub(super) fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
         let title = Line::try_from(new.title).map_err(Failure::usage)?;
         let text = Note::try_from(new.text).map_err(Failure::usage)?;
         let outputs =
@@ -93,7 +94,7 @@ impl Node {
         self.proposal_answer(signed.id().into())
     }
 
-    fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
+    pub(super) fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
         let refuse = |why: String| Failure::usage(format!("'{}': {why}", output.address));
         let address =
             bitcoin::Address::from_str(&output.address).map_err(|error| refuse(error.to_string()))?;
@@ -247,9 +248,10 @@ impl Node {
         InvitationDto { v: V, invitation: invitation.to_string(), expiry }
     }
 
-    fn entry(&self, text: &str) -> Outcome<Answer> {
+    fn entry(&mut self, text: &str) -> Outcome<Answer> {
         let missing = || Failure::not_found(format!("there is no entry '{text}'"));
         let id = crdt::EntryId::from_str(text).map_err(Failure::usage)?;
+        let edit = self.edit_verdict(id);
         let signed = self.document.find(id).ok_or_else(missing)?;
         let entry = signed.entry();
         let verdict = self.folded.verdicts.get(&id).map_or_else(String::new, ToString::to_string);
@@ -260,7 +262,7 @@ impl Node {
             seq: entry.seq,
             height: entry.height,
             kind: entry.payload.kind().to_owned(),
-            verdict,
+            verdict: edit.unwrap_or(verdict),
         }))
     }
 
