@@ -6,3 +6,4 @@
 mod api;
 mod bus;
 mod machine;
+mod workspace;
