@@ -3,6 +3,7 @@
 
 mod compat;
 mod convergence;
+mod exchange;
 mod forgery;
 mod fuzz;
 mod governance;
