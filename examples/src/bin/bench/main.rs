@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let outcome = if cli.child {
         document::memory::child()
     } else {
-        (bench.run)().map(|rows| report::print(bench.name, &rows, cli.json))
+        (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json))
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The clock of the benches, and all cores at once.
 
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -27,6 +28,18 @@ pub(crate) fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Stopwatch::start();
     let given = work();
     (given, start.elapsed())
+}
+
+/// What `work` gives, and the time that processors spent on it: what a short piece of work and a long one
+/// can be compared by while others use the machine.
+pub(crate) fn spent<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let spent = || {
+        let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ProcessCPUTime);
+        Duration::new(tv_sec.unsigned_abs(), u32::try_from(tv_nsec).expect("below a billion"))
+    };
+    let before = spent();
+    let given = work();
+    (given, spent().saturating_sub(before))
 }
 
 /// Threads that everything here uses, and every floor too.

@@ -1,7 +1,7 @@
 //! What a bench found, for people and for programs.
 
+use anyhow::Result;
 use serde::Serialize;
-use serde_json::json;
 
 /// One thing measured.
 #[derive(Debug, Clone, Serialize)]
@@ -36,19 +36,26 @@ impl Row {
     }
 }
 
-/// Print the rows of the bench `name`: one object, or a table.
+#[derive(Serialize)]
+struct Report<'a> {
+    bench: &'a str,
+    rows: &'a [Row],
+}
+
+/// Print the rows of a bench: one object, or a table.
 #[expect(clippy::print_stdout, reason = "the result goes to stdout")]
-pub(crate) fn print(name: &str, rows: &[Row], as_json: bool) {
+pub(crate) fn print(bench: &str, rows: &[Row], as_json: bool) -> Result<()> {
     if as_json {
-        println!("{}", json!({ "bench": name, "rows": rows }));
-        return;
+        println!("{}", serde_json::to_string(&Report { bench, rows })?);
+        return Ok(());
     }
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), significant);
-    println!("{:<28} {:>12} {:<7} {:>12} {:>8}", name, "value", "unit", "floor", "ratio");
+    println!("{bench:<28} {:>12} {:<7} {:>12} {:>8}", "value", "unit", "floor", "ratio");
     for row in rows {
         let (value, floor, ratio) = (significant(row.value), number(row.floor), number(row.ratio));
         println!("{:<28} {value:>12} {:<7} {floor:>12} {ratio:>8}", row.name, row.unit);
     }
+    Ok(())
 }
 
 /// As many digits as a measurement deserves.
