@@ -98,7 +98,7 @@ pub fn charter(people: &[Person]) -> Charter {
 /// A document that `people` may write.
 #[must_use]
 pub fn document(people: &[Person]) -> Document {
-    Document::new(charter(people).id(), people.iter().map(Person::id))
+    Document::new(&charter(people))
 }
 
 /// A standard script, different for each `seed`.

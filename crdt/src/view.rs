@@ -131,7 +131,7 @@ fn proposal(
         put(doc, &ballot, "final", held.last)?;
         put(doc, &ballot, "reason", held.reason.to_string())?;
     }
-    if let Some(certificate) = &proposal.certificate {
+    if let Some(certificate) = proposal.certificate() {
         put(doc, map, "certificate", format!("{:?}", certificate.signature))?;
     }
     if let Some(settled) = &proposal.settled {
@@ -152,7 +152,7 @@ fn entries(doc: &mut AutoCommit, document: &Document, folded: &Folded) -> Result
             put(doc, &map, "seq", u64::from(entry.seq))?;
             put(doc, &map, "height", u64::from(entry.height))?;
             put(doc, &map, "kind", entry.payload.kind())?;
-            put(doc, &map, "bytes", ScalarValue::Bytes(signed.bytes().to_vec()))?;
+            put(doc, &map, "bytes", ScalarValue::Bytes(signed.to_bytes()))?;
             if let Some(verdict) = folded.verdicts.get(&signed.id()) {
                 put(doc, &map, "verdict", verdict.to_string())?;
             }

@@ -5,7 +5,7 @@
 use crate::harness::{
     Guild, TIP, cases, certificate, entry, group, guild, key_ready, key_test, over_the_wire,
 };
-use crdt::sync::{Frontier, Range, page};
+use crdt::sync::{Frontier, Pull, Range, page};
 use crdt::testkit::{ballot, facts, spend};
 use crdt::*;
 
@@ -91,12 +91,13 @@ fn mutated_entries_are_refused_or_read_as_they_stand() {
     let mut random = Random(1);
     let mut guild = guild(3);
     let seeds = seeds(&mut guild);
+    let door = Verifier::new(&guild.charter);
     let mut genuine = 0;
     for _ in 0..rounds(100_000) {
         let seed = &seeds[random.below(seeds.len())];
-        let bytes = random.mutate(seed.bytes());
-        if let Ok(signed) = Signed::verify(&bytes, guild.charter.id()) {
-            assert_eq!(signed.bytes(), bytes);
+        let bytes = random.mutate(&seed.to_bytes());
+        if let Ok(signed) = door.verify(&bytes) {
+            assert_eq!(signed.to_bytes(), bytes);
             assert_eq!(signed, *seed, "nothing but the original carries the author's signature");
             genuine += 1;
         }
@@ -110,10 +111,11 @@ fn signed_nonsense_of_a_member_breaks_nothing() {
     let mut guild = guild(3);
     let seeds = seeds(&mut guild);
     let fresh = guild.document.clone();
+    let door = Verifier::new(&guild.charter);
     let (mut decoded, mut taken) = (0u32, 0u32);
     for round in 0..rounds(100_000) {
         let seed = &seeds[random.below(seeds.len())];
-        let body = random.mutate(&seed.bytes()[64..]);
+        let body = random.mutate(&seed.to_bytes()[64..]);
         let Ok(entry) = postcard::from_bytes::<Entry>(&body) else { continue };
         decoded += 1;
         let person = guild.people.iter().find(|person| person.id() == entry.author);
@@ -128,7 +130,7 @@ fn signed_nonsense_of_a_member_breaks_nothing() {
             (chained.seq, chained.prev, chained.height) = (next.seq, next.prev, next.height);
         }
         let signed = Signed::sign(chained, &person.key);
-        let read = Signed::verify(signed.bytes(), guild.charter.id());
+        let read = door.verify(&signed.to_bytes());
         let ours = signed.entry().guild == guild.charter.id() && signed.entry().version == 1;
         assert_eq!(read.is_ok(), ours);
         if let Ok(read) = read {
@@ -157,7 +159,7 @@ fn mutated_charters_are_refused_or_read_as_they_stand() {
             assert_eq!(charter.to_bytes(), mutated);
             assert_eq!(charter.check(), Ok(()));
             assert_eq!(charter.id() == guild(3).charter.id(), mutated == bytes);
-            let document = Document::new(charter.id(), charter.founders.iter().map(|founder| founder.key));
+            let document = Document::new(&charter);
             assert!(fold(&charter, &document, &facts(TIP)).state.proposals.is_empty());
             sound += 1;
         }
@@ -173,8 +175,9 @@ fn mutated_frontiers_and_ranges_cost_a_bounded_answer() {
     let ours = Frontier::of(&guild.document);
     assert_eq!(over_the_wire(&ours), ours);
     let bytes = postcard::to_stdvec(&ours).expect("encodes");
-    let ranges: Vec<Range> = (0..3).map(|who| Range { author: guild.id(who), from: 0 }).collect();
-    let asked = postcard::to_stdvec(&ranges).expect("encodes");
+    let ranges = (0..3).map(|who| Range { author: guild.id(who), from: 0 }).collect();
+    let pull = Pull { ranges, wanted: vec![guild.document.all().next().expect("some").id()] };
+    let asked = postcard::to_stdvec(&pull).expect("encodes");
     let (mut read, mut answered) = (0u32, 0u32);
     for _ in 0..rounds(100_000) {
         if let Ok(theirs) = postcard::from_bytes::<Frontier>(&random.mutate(&bytes)) {
@@ -186,9 +189,9 @@ fn mutated_frontiers_and_ranges_cost_a_bounded_answer() {
             assert_eq!(authors.len(), lacks.len(), "at most one range an author");
             assert_eq!(theirs == ours, theirs.digest() == ours.digest());
         }
-        if let Ok(ranges) = postcard::from_bytes::<Vec<Range>>(&random.mutate(&asked)) {
+        if let Ok(pull) = postcard::from_bytes::<Pull>(&random.mutate(&asked)) {
             answered += 1;
-            let page = page(&guild.document, &ranges);
+            let page = page(&guild.document, &pull);
             assert!(page.iter().map(Vec::len).sum::<usize>() <= limits::PAGE_MAX);
         }
     }

@@ -108,7 +108,7 @@ fn many(count: u8) -> Guild {
     let mut guild = with_charter(crdt::testkit::people(2), |_| {});
     guild.charter = Charter { founders, co_signers, recovery, ..guild.charter };
     guild.charter.check().expect("a sound charter");
-    guild.document = Document::new(guild.charter.id(), people.iter().map(Person::id));
+    guild.document = Document::new(&guild.charter);
     guild.people = people;
     guild
 }
