@@ -1,5 +1,9 @@
 //! Members, charters and entries for tests.
 
+mod random;
+
+pub use random::Random;
+
 use crate::amount::Weight;
 use crate::charter::{Birth, CHARTER_VERSION, Charter, ClassRule, FeeCap, Founder, Recovery, ThresholdRule};
 use crate::document::Document;
