@@ -1,7 +1,7 @@
 //! What the document costs: to verify, merge and fold entries, to keep them, and to give them to others.
 //!
-//! Times are the best of several turns taken with their floor by turns: what others do on this machine
-//! meanwhile disturbs both alike.
+//! What is timed takes turns with its floor, so that what others do on this machine meanwhile disturbs
+//! both alike; the turn that was disturbed least is taken.
 
 mod dataset;
 mod disk;

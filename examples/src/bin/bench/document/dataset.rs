@@ -94,7 +94,7 @@ impl Voice {
             payload,
         };
         let signed = Signed::sign(entry, &self.person.key);
-        self.said.push(signed.bytes());
+        self.said.push(&signed.to_bytes());
         (self.seq, self.prev) = (seq + 1, Some(signed.id()));
         signed.id()
     }

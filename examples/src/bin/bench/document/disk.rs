@@ -4,7 +4,7 @@ use super::dataset::World;
 use crate::measure::in_parallel;
 use crate::report::{Row, note};
 use anyhow::{Context as _, Result};
-use crdt::Signed;
+use crdt::{Signed, Verifier};
 use node::home::Home;
 use node::store::Store;
 use std::os::unix::fs::MetadataExt as _;
@@ -31,8 +31,8 @@ pub(crate) fn row(world: &World) -> Result<Row> {
 /// The entries as the database takes them.
 pub(crate) fn verified(world: &World) -> Result<Vec<Signed>> {
     let entries: Vec<&[u8]> = world.entries.iter().collect();
-    let guild = world.charter.id();
-    let verified = in_parallel(&entries, |bytes| Signed::verify(bytes, guild));
+    let verifier = Verifier::new(&world.charter);
+    let verified = in_parallel(&entries, |bytes| verifier.verify(bytes));
     verified.into_iter().collect::<Result<_, _>>().context("an entry made here does not verify")
 }
 

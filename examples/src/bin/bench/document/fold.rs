@@ -5,11 +5,11 @@ use super::floor::{triples, verify_all};
 use super::subject::Subject;
 use crate::measure::{spent, timed};
 use crate::report::{Row, note};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::time::Duration;
 
-/// Turns of each measurement.
-const TURNS: usize = 5;
+/// Turns of each measurement; the one that was disturbed least is taken.
+const TURNS: usize = 7;
 /// Turns of a million entries.
 const LONG_TURNS: usize = 2;
 
@@ -17,15 +17,16 @@ const LONG_TURNS: usize = 2;
 pub(crate) fn cold(world: &World) -> Result<(Row, f64)> {
     note("folding them from bytes");
     let triples = triples(&world.entries)?;
-    let (mut best, mut floor) = (Duration::MAX, Duration::MAX);
+    let mut turns = Vec::new();
     for _ in 0..TURNS {
-        let (sound, took) = timed(|| verify_all(&triples));
+        let (sound, floor) = timed(|| verify_all(&triples));
         sound?;
-        floor = floor.min(took);
         let (folded, took) = timed(|| fold(world));
         drop(folded?);
-        best = best.min(took);
+        turns.push((took, floor));
     }
+    let quietest = turns.into_iter().min_by_key(|(took, floor)| *took + *floor);
+    let (best, floor) = quietest.context("there are turns")?;
     let (best, floor) = (best.as_secs_f64(), floor.as_secs_f64());
     Ok((Row::above("cold_fold_100k", best, "s", floor), best))
 }
