@@ -10,6 +10,7 @@
 
 mod judge;
 
+use crate::Height;
 use crate::change::Change;
 use crate::charter::Charter;
 use crate::document::Document;
@@ -18,7 +19,6 @@ use crate::id::{EntryId, MemberId, ProposalId};
 use crate::signed::Signed;
 use crate::state::{EpochKey, Member, Settled, State};
 use crate::verdict::{Ignored, Verdict};
-use crate::Height;
 use bitcoin::BlockHash;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -254,9 +254,11 @@ impl Fold {
 
     /// Proposals of `author` that fell with its chain are gone; what others said of them waits again.
     fn drop_lost(&mut self, document: &Document, author: &MemberId) {
-        let lost = self.state.proposals.iter().filter(|(id, proposal)| {
-            proposal.author == *author && !document.counts(EntryId(id.0))
-        });
+        let lost = self
+            .state
+            .proposals
+            .iter()
+            .filter(|(id, proposal)| proposal.author == *author && !document.counts(EntryId(id.0)));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
             let comments = self.state.proposals.remove(&id).map(|proposal| proposal.comments);
             let places = comments.into_iter().flatten().map(|(place, _)| place);

@@ -2,4 +2,5 @@
 //! problem documents (RFC 9457).
 
 pub mod dto;
+pub mod events;
 pub mod server;

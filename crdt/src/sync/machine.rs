@@ -240,10 +240,12 @@ impl Syncer {
             Ok(given) => given,
             Err(why) => return self.fault(peer, Fault::Garbage(why), now),
         };
+        state.wanted_due |= pull.wanted.is_empty(); // what came may name what is still missing
         // A page begins with what was asked first. Not to have that is a lie; to have it and bring us no
         // further is not (it may be ahead of our tip), but asking again would change nothing.
         let Some(first) = pull.ranges.first() else { return };
-        let answers = |signed: &Signed| signed.entry().author == first.author && signed.entry().seq >= first.from;
+        let answers =
+            |signed: &Signed| signed.entry().author == first.author && signed.entry().seq >= first.from;
         if !given.iter().any(answers) {
             state.exhausted.insert(first.author);
             return self.fault(peer, Fault::Lies, now);
@@ -323,7 +325,9 @@ impl Syncer {
     fn pull(&mut self, peer: MemberId, ours: &Frontier, document: &Document, now: Duration) {
         loop {
             let claimed = self.claimed();
-            let Some(state) = self.peers.get_mut(&peer).filter(|state| state.lanes.len() < LANES) else { return };
+            let Some(state) = self.peers.get_mut(&peer).filter(|state| state.lanes.len() < LANES) else {
+                return;
+            };
             let lacks = state.theirs.as_ref().map(|theirs| ours.lacks(theirs)).unwrap_or_default();
             let open = lacks.into_iter().filter(|range| !state.exhausted.contains(&range.author));
             let open: Vec<Range> = open.collect();

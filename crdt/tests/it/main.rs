@@ -4,6 +4,7 @@
 mod bounds;
 mod compat;
 mod convergence;
+mod exchange;
 mod forgery;
 mod fuzz;
 mod governance;

@@ -234,7 +234,9 @@ fn only_what_the_group_signed_for_this_very_proposal_is_certified() {
     }
     guild.say(0, certificate(body, &key));
     let state = guild.fold().state;
-    assert!(state.proposals[&first].certificate().is_some() && state.proposals[&second].certificate().is_none());
+    assert!(
+        state.proposals[&first].certificate().is_some() && state.proposals[&second].certificate().is_none()
+    );
 }
 
 #[test]
