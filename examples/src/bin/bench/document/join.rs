@@ -55,7 +55,7 @@ pub(crate) fn row(world: &World, cold_fold: f64) -> Result<Row> {
 async fn peer(world: &World, node: Node, key: &SigningKey, folder: &Path) -> Result<(Peer, Command)> {
     let home = Home::at(folder.to_owned());
     home.create()?;
-    Peer::start(node, key, world.charter.id(), Store::open(&home)?).await
+    Peer::start(node, key, &world.charter, Store::open(&home)?).await
 }
 
 fn dial(address: &Command) -> Result<Command> {

@@ -6,7 +6,8 @@ use crate::report::note;
 use anyhow::{Context as _, Result, bail};
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
-use crdt::{GuildId, MemberId, Signed};
+use crdt::signed::NotAnEntry;
+use crdt::{Charter, MemberId, Signed, Verifier};
 use ed25519_dalek::SigningKey;
 use node::api::dto::{Answer, Command, Status};
 use node::chain::Update;
@@ -35,7 +36,13 @@ pub(crate) struct Peer {
     tick: Interval,
     answer: Option<Answer>,
     tasks: JoinSet<Outcome<()>>,
+    verifier: Verifier,
+    verified_in: mpsc::Sender<Verified>,
+    verified: mpsc::Receiver<Verified>,
 }
+
+/// The number of a verification, and what it said.
+type Verified = (u64, Result<Vec<Signed>, NotAnEntry>);
 
 /// The node of `key` that has `entries`, at the tip.
 pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Result<Node> {
@@ -46,6 +53,7 @@ pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Resul
         charter: world.charter.clone(),
         own,
         others,
+        lost: None,
         records: vec![],
         share: None,
         keygen: None,
@@ -72,17 +80,31 @@ impl Peer {
     pub(crate) async fn start(
         node: Node,
         key: &SigningKey,
-        guild: GuildId,
+        charter: &Charter,
         store: Store,
     ) -> Result<(Self, net::Command)> {
         let (events_in, mut events) = mpsc::channel(net::limits::QUEUE);
         let (commands, commands_out) = mpsc::channel(net::limits::QUEUE);
         let mut tasks = JoinSet::new();
         let listen = "/ip4/127.0.0.1/tcp/0".parse()?;
-        tasks.spawn(net::run(key.clone(), guild, listen, events_in, commands_out));
+        tasks.spawn(net::run(key.clone(), charter.id(), listen, events_in, commands_out));
         let Some(Event::Listening(address)) = events.recv().await else { bail!("the network did not start") };
         let tick = interval(TICK);
-        let mut peer = Self { node, store, kept: 0, events, commands, tick, answer: None, tasks };
+        let verifier = Verifier::new(charter);
+        let (verified_in, verified) = mpsc::channel(net::limits::QUEUE);
+        let mut peer = Self {
+            node,
+            store,
+            kept: 0,
+            events,
+            commands,
+            tick,
+            answer: None,
+            tasks,
+            verifier,
+            verified_in,
+            verified,
+        };
         peer.carry_out()?;
         Ok((peer, net::Command::Dial(address)))
     }
@@ -91,6 +113,7 @@ impl Peer {
     pub(crate) async fn turn(&mut self) -> Result<()> {
         let input = tokio::select! {
             event = self.events.recv() => Input::Net(event.context("the network ended")?),
+            Some((number, entries)) = self.verified.recv() => Input::Verified(number, entries),
             _ = self.tick.tick() => Input::Tick,
         };
         self.node.handle(input, now());
@@ -117,13 +140,23 @@ impl Peer {
         self.tasks.shutdown().await;
     }
 
+    fn verify(&self, number: u64, entries: Vec<Vec<u8>>) {
+        let (verifier, verified) = (self.verifier.clone(), self.verified_in.clone());
+        tokio::task::spawn_blocking(move || {
+            let entries = entries.iter().map(|bytes| verifier.verify(bytes)).collect();
+            drop(verified.blocking_send((number, entries)));
+        });
+    }
+
     fn carry_out(&mut self) -> Result<()> {
         while let Some(effect) = self.node.next_effect() {
             match effect {
-                Effect::Store(signed) => {
-                    self.store.keep(&signed)?;
-                    self.kept += 1;
+                Effect::Store(entries) => {
+                    self.store.keep(&entries)?;
+                    self.kept += entries.len();
                 }
+                Effect::Verify(number, entries) => self.verify(number, entries),
+                Effect::Tell(_) => {}
                 Effect::Net(command) => self.tell(command)?,
                 Effect::Reply(_, answer) => self.answer = Some(answer?),
                 other => note(&format!("not carried out: {other:?}")),

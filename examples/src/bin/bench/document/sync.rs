@@ -6,7 +6,8 @@ use super::disk::verified;
 use super::peer::{node, now};
 use crate::report::{Row, note};
 use anyhow::{Result, ensure};
-use crdt::{MemberId, Signed};
+use crdt::sync::Question;
+use crdt::{MemberId, Signed, Verifier};
 use node::core::{Effect, Input, Node};
 use node::net::protocol::Request;
 use node::net::{Command, Event};
@@ -24,6 +25,7 @@ struct End {
     asked: BTreeSet<u64>,
     stored: usize,
     pulls: usize,
+    verifier: Verifier,
 }
 
 /// Two nodes with equal documents, then two of which one lacks a few entries.
@@ -72,7 +74,14 @@ impl End {
         let person = world.member(index);
         let mut node = node(world, &person.key, entries)?;
         while node.next_effect().is_some() {} // what it says at its start, to nobody
-        Ok(Self { node, id: person.id(), asked: BTreeSet::new(), stored: 0, pulls: 0 })
+        Ok(Self {
+            node,
+            id: person.id(),
+            asked: BTreeSet::new(),
+            stored: 0,
+            pulls: 0,
+            verifier: Verifier::new(&world.charter),
+        })
     }
 
     /// Everything this node wants said now, heard by `other`. How many bytes it was.
@@ -82,7 +91,7 @@ impl End {
             let event = match effect {
                 Effect::Net(Command::Ask(_, token, request)) => {
                     bytes += len(&request)?;
-                    self.pulls += usize::from(matches!(request, Request::Pull(_)));
+                    self.pulls += usize::from(matches!(request, Request::Sync(Question::Pull(_))));
                     other.asked.insert(token);
                     Event::Request(self.id, token, request)
                 }
@@ -91,8 +100,13 @@ impl End {
                     ensure!(self.asked.remove(&number), "an answer to nothing");
                     Event::Response(self.id, number, Some(response))
                 }
-                Effect::Store(_) => {
-                    self.stored += 1;
+                Effect::Verify(number, entries) => {
+                    let entries = entries.iter().map(|bytes| self.verifier.verify(bytes)).collect();
+                    self.node.handle(Input::Verified(number, entries), now());
+                    continue;
+                }
+                Effect::Store(entries) => {
+                    self.stored += entries.len();
                     continue;
                 }
                 _ => continue,
