@@ -1,10 +1,11 @@
 //! Proposals, ballots and the absolute rule (§7).
 
+use crate::bounded;
 use crate::certificate::{Body, Decidable};
 use crate::charter::Charter;
 use crate::hash::Digest;
 use crate::id::ProposalId;
-use crate::limits::{OUTPUTS_MAX, WINDOW};
+use crate::limits::{ENTRY_MAX, OUTPUTS_MAX, WINDOW};
 use crate::state::{ProposalState, State};
 use crate::text::{Line, Note};
 use crate::{Height, Weight};
@@ -33,7 +34,9 @@ pub enum Effect {
 /// A payment, written out to the satoshi.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spend {
-    /// Who gets how much, in the order of the transaction.
+    /// Who gets how much, in the order of the transaction. Too many are a proposal that the fold ignores,
+    /// not bytes that nobody understands; but no count is believed before the outputs were seen.
+    #[serde(deserialize_with = "bounded::list::<_, _, ENTRY_MAX>")]
     pub outputs: Vec<Output>,
     /// The coin whose lineage every payment of this decision must spend: two payments conflict (§9).
     pub anchor: OutPoint,

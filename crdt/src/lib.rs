@@ -11,6 +11,7 @@
 //! The rules are those of `docs/PROTOCOL.md`; section numbers in comments (§) refer to it.
 
 pub mod amount;
+mod bounded;
 pub mod certificate;
 pub mod chain;
 pub mod change;

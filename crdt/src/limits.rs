@@ -28,6 +28,8 @@ pub const HELD: usize = 4_096;
 pub const HELD_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a page of entries on the wire.
 pub const PAGE_MAX: usize = 256 * 1024;
+/// Entries of a page: none that is signed has fewer than 128 bytes.
+pub const PAGE_ENTRIES: usize = PAGE_MAX / 128;
 /// Proposals that one question asks for by id.
 pub const WANTED_MAX: usize = 64;
 /// Members on a roll.

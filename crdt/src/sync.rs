@@ -6,11 +6,12 @@
 
 pub mod machine;
 
+use crate::bounded;
 use crate::chain::Chain;
 use crate::document::Document;
 use crate::hash::Digest;
 use crate::id::{EntryId, MemberId};
-use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_MAX, WANTED_MAX};
+use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_ENTRIES, PAGE_MAX, WANTED_MAX};
 use crate::signed::Signed;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -29,8 +30,10 @@ pub enum Question {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pull {
     /// Ends of chains.
+    #[serde(deserialize_with = "bounded::list::<_, _, MEMBERS_MAX>")]
     pub ranges: Vec<Range>,
     /// Single proposals, by id ([`Document::wanted`]): at most [`WANTED_MAX`].
+    #[serde(deserialize_with = "bounded::list::<_, _, WANTED_MAX>")]
     pub wanted: Vec<EntryId>,
 }
 
@@ -42,7 +45,7 @@ pub enum Answer {
     /// They differ: this is mine.
     Frontier(Frontier),
     /// A page of entries, at most [`PAGE_MAX`] bytes, in an order in which they can be inserted.
-    Entries(Vec<Vec<u8>>),
+    Entries(#[serde(deserialize_with = "bounded::list::<_, _, PAGE_ENTRIES>")] Vec<Vec<u8>>),
 }
 
 /// Answer `question` from what `document` has.
@@ -73,6 +76,7 @@ impl From<EntryId> for Mark {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frontier {
+    #[serde(deserialize_with = "bounded::map::<_, _, _, MEMBERS_MAX>")]
     reaches: BTreeMap<MemberId, Reach>,
     /// Where entries wait that contradict our chain of their author. Our own business: not on the wire.
     #[serde(skip)]

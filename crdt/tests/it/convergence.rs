@@ -232,7 +232,7 @@ fn agree(
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: cases("HASHGUILD_CASES", 2_000),
+        cases: cases("HASHGUILD_CASES", 10_000),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

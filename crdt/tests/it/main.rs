@@ -1,6 +1,7 @@
 //! Tests of the whole crate, from outside: what honest nodes agree on, what the dishonest can do to them,
 //! and the bytes that may never change.
 
+mod bounds;
 mod compat;
 mod convergence;
 mod exchange;
