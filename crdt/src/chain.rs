@@ -1,8 +1,8 @@
 //! One author's entries: a chain, its quota, and what a fork leaves of it (§4, §5).
 
-use crate::entry::Entry;
+use crate::entry::Payload;
 use crate::id::EntryId;
-use crate::limits::{QUOTA_BLOCKS, QUOTA_BYTES, QUOTA_ENTRIES};
+use crate::limits::{PROPOSAL_BLOCKS, PROPOSALS, QUOTA_BLOCKS, QUOTA_BYTES, QUOTA_ENTRIES};
 use crate::signed::Signed;
 
 /// The entries of one author that are in the document.
@@ -23,12 +23,14 @@ pub struct Fork {
     pub high: Signed,
 }
 
-/// What one quota bucket of claimed blocks holds so far.
+/// What the quota buckets of claimed blocks hold so far.
 #[derive(Debug, Clone, Copy, Default)]
 struct Quota {
     bucket: u32,
     entries: u32,
     bytes: usize,
+    proposal_bucket: u32,
+    proposals: u32,
 }
 
 /// What became of an entry offered to its author's chain.
@@ -40,8 +42,9 @@ pub enum Place {
     Known,
     /// An earlier entry is missing, or its predecessor is not the one we have.
     Waits,
-    /// It proves a fork; the chain was cut there.
-    Forks,
+    /// It proves a fork; the chain was cut there. What fell: the entries that stood from there on, or the
+    /// evidence that this one replaces.
+    Forks(Vec<Signed>),
     /// It comes after a known fork.
     Suspended,
     /// It breaks a rule of the chain, decided from the chain alone.
@@ -54,6 +57,9 @@ pub enum Broken {
     /// The first entry names a predecessor, or a later one names none.
     #[error("entry {0} of its author names its predecessor wrongly")]
     Predecessor(u32),
+    /// Claims a height below the guild's first block.
+    #[error("claims height {0}, before the guild began")]
+    BeforeBirth(u32),
     /// Claims a lower height than the entry before.
     #[error("claims height {claimed}, below its predecessor's {before}")]
     HeightFell {
@@ -67,14 +73,33 @@ pub enum Broken {
         "its author said more than {QUOTA_ENTRIES} entries or {QUOTA_BYTES} bytes in {QUOTA_BLOCKS} blocks"
     )]
     Quota,
+    /// More proposals than an author may make in [`PROPOSAL_BLOCKS`] blocks.
+    #[error("its author made more than {PROPOSALS} proposals in {PROPOSAL_BLOCKS} blocks")]
+    Proposals,
 }
 
+/// Every proposal bucket is a whole number of the others, so that one stretch of a chain fills both.
+const _: () = assert!(PROPOSAL_BLOCKS.is_multiple_of(QUOTA_BLOCKS), "buckets are nested");
+
 impl Quota {
-    fn after(self, entry: &Entry, len: usize) -> Option<Self> {
-        let bucket = entry.height / QUOTA_BLOCKS;
-        let base = if bucket == self.bucket { self } else { Self { bucket, ..Self::default() } };
-        let next = Self { bucket, entries: base.entries + 1, bytes: base.bytes + len };
-        (next.entries <= QUOTA_ENTRIES && next.bytes <= QUOTA_BYTES).then_some(next)
+    /// What the buckets hold once `signed` is in the chain.
+    fn after(self, signed: &Signed) -> Result<Self, Broken> {
+        let entry = signed.entry();
+        let mut next = self;
+        let (bucket, proposal_bucket) = (entry.height / QUOTA_BLOCKS, entry.height / PROPOSAL_BLOCKS);
+        if bucket != self.bucket {
+            next = Self { bucket, entries: 0, bytes: 0, ..next };
+        }
+        if proposal_bucket != self.proposal_bucket {
+            next = Self { proposal_bucket, proposals: 0, ..next };
+        }
+        next.entries += 1;
+        next.bytes += signed.len();
+        next.proposals += u32::from(matches!(entry.payload, Payload::Propose(_)));
+        if next.entries > QUOTA_ENTRIES || next.bytes > QUOTA_BYTES {
+            return Err(Broken::Quota);
+        }
+        if next.proposals > PROPOSALS { Err(Broken::Proposals) } else { Ok(next) }
     }
 }
 
@@ -159,27 +184,28 @@ impl Chain {
     }
 
     fn append(&mut self, signed: Signed) -> Place {
-        match self.quota.after(signed.entry(), signed.bytes().len()) {
-            Some(quota) => {
+        match self.quota.after(&signed) {
+            Ok(quota) => {
                 self.quota = quota;
                 self.entries.push(signed);
                 Place::Next
             }
-            None => Place::Invalid(Broken::Quota),
+            Err(broken) => Place::Invalid(broken),
         }
     }
 
     /// A second entry at a place that is taken: what was there and the newcomer are the fork.
     fn cut(&mut self, signed: Signed, seq: u32) -> Place {
-        let bytes = signed.bytes().len();
-        if self.quota_before(seq).after(signed.entry(), bytes).is_none() {
-            return Place::Invalid(Broken::Quota); // an invalid entry is no fork evidence
+        if let Err(broken) = self.quota_before(seq).after(&signed) {
+            return Place::Invalid(broken); // an invalid entry is no fork evidence
         }
-        let mut tail = self.entries.split_off(index(seq));
+        let mut fell = self.entries.split_off(index(seq));
         self.quota = self.quota_before(seq);
-        let (low, high) = in_order(tail.swap_remove(0), signed);
-        self.fork = Some(Fork { low, high });
-        Place::Forks
+        let first = fell.first().expect("the place is taken").clone();
+        let (low, high) = in_order(first, signed);
+        let above = self.fork.replace(Fork { low, high });
+        fell.extend(above.into_iter().flat_map(|fork| [fork.low, fork.high]));
+        Place::Forks(fell)
     }
 
     /// A further entry at the forked place: the two of smallest id are kept.
@@ -188,26 +214,27 @@ impl Chain {
         if signed.id() == fork.low.id() || signed.id() == fork.high.id() {
             return Place::Known;
         }
-        if self.quota.after(signed.entry(), signed.bytes().len()).is_none() {
-            return Place::Invalid(Broken::Quota);
+        if let Err(broken) = self.quota.after(&signed) {
+            return Place::Invalid(broken);
         }
         if signed.id() > fork.high.id() {
             return Place::Suspended;
         }
+        let dropped = fork.high.clone();
         let (low, high) = in_order(fork.low.clone(), signed);
         *fork = Fork { low, high };
-        Place::Forks
+        Place::Forks(vec![dropped])
     }
 
-    /// What the bucket of the entry before `seq` holds. Heights never fall: the bucket is one stretch, short
+    /// What the buckets of the entry before `seq` hold. Heights never fall: a bucket is one stretch, short
     /// by its quota.
     fn quota_before(&self, seq: u32) -> Quota {
-        let bucket = |signed: &Signed| signed.entry().height / QUOTA_BLOCKS;
+        let bucket = |signed: &Signed| signed.entry().height / PROPOSAL_BLOCKS;
         let before = self.entries.get(..index(seq)).unwrap_or(&self.entries);
         let last = before.last().map_or(0, bucket);
         let stretch = before.get(before.partition_point(|signed| bucket(signed) < last)..);
         stretch.into_iter().flatten().fold(Quota::default(), |quota, signed| {
-            quota.after(signed.entry(), signed.bytes().len()).expect("entries that stand are within quota")
+            quota.after(signed).expect("entries that stand are within quota")
         })
     }
 

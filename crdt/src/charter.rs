@@ -2,7 +2,7 @@
 
 use crate::amount::Weight;
 use crate::hash::Digest;
-use crate::id::{GuildId, MemberId};
+use crate::id::{GuildId, MemberId, MemberKeyError};
 use crate::limits::{CO_SIGNERS_MAX, MEMBERS_MAX};
 use crate::mining::MiningPolicy;
 use crate::text::Line;
@@ -134,6 +134,9 @@ pub enum CharterError {
     /// One key or name twice.
     #[error("{0} stands twice among the founders")]
     Twice(String),
+    /// A founder's key that nobody can sign with.
+    #[error(transparent)]
+    Key(#[from] MemberKeyError),
     /// A co-signer who is no founder, or named twice.
     #[error("co-signer {0:?} is not a founder, or is named twice")]
     CoSigner(MemberId),
@@ -218,6 +221,7 @@ impl Charter {
         }
         let mut seen = BTreeSet::new();
         for founder in &self.founders {
+            founder.key.verifying_key()?;
             for name in [founder.key.to_string(), founder.name.to_string()] {
                 if !seen.insert(name.clone()) {
                     return Err(CharterError::Twice(name));

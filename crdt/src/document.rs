@@ -1,20 +1,34 @@
 //! The set of valid entries: what two nodes merge in any order (§5).
 
+mod held;
+
 use crate::Height;
 use crate::chain::{Broken, Chain, Place};
+use crate::charter::Charter;
 use crate::entry::{ENTRY_VERSION, Entry, Payload};
-use crate::id::{EntryId, GuildId, MemberId};
-use crate::limits::{AHEAD, HELD_PER_AUTHOR};
-use crate::signed::Signed;
+use crate::id::{EntryId, GuildId, MemberId, ProposalId};
+use crate::limits::AHEAD;
+use crate::signed::{Signed, Verifier};
 use bitcoin::BlockHash;
-use std::collections::{BTreeMap, BTreeSet};
+use held::Held;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// All entries of a guild that a node holds.
+/// All entries of a guild that a node holds: of each author the chain that stands, evidence of a fork, and
+/// of forked authors the proposals that others voted on.
 #[derive(Debug, Clone)]
 pub struct Document {
     guild: GuildId,
+    birth: Height,
     chains: BTreeMap<MemberId, Chain>,
-    held: BTreeMap<MemberId, BTreeMap<(u32, EntryId), Signed>>,
+    /// Proposals that fell in a fork of their author, but that a ballot or certificate of another names: a
+    /// member who forks takes back no decision of the others (§5).
+    adopted: BTreeMap<EntryId, Signed>,
+    /// Proposals that ballots or certificates name and that are not here: to be asked for by id.
+    wanted: BTreeSet<EntryId>,
+    held: Held,
+    /// Everything in the document by id. Never iterated: its order is no one's business.
+    index: HashMap<EntryId, Signed>,
+    touched: BTreeSet<MemberId>,
     version: u64,
 }
 
@@ -27,7 +41,7 @@ pub enum Insert {
     Nothing,
     /// Undecidable yet; kept until what it waits for arrives.
     Held,
-    /// Too many of this author's entries wait already: dropped, a later pull brings it again.
+    /// Too many entries wait already: dropped, a later pull brings it again.
     Dropped,
     /// Its author is not on the roll.
     Stranger(MemberId),
@@ -35,18 +49,44 @@ pub enum Insert {
     Invalid(Broken),
 }
 
+/// The proposal that `entry` votes on or certifies: what keeps it alive when its author forks.
+fn names(entry: &Entry) -> Option<EntryId> {
+    let ProposalId(id) = match &entry.payload {
+        Payload::Ballot(ballot) => ballot.proposal,
+        Payload::Certificate(certificate) => certificate.body.proposal,
+        _ => return None,
+    };
+    Some(EntryId(id))
+}
+
 impl Document {
-    /// An empty document of `guild`, in which `authors` may speak.
+    /// An empty document of `charter`'s guild, in which its founders may speak.
     #[must_use]
-    pub fn new(guild: GuildId, authors: impl IntoIterator<Item = MemberId>) -> Self {
-        let chains = authors.into_iter().map(|author| (author, Chain::default())).collect();
-        Self { guild, chains, held: BTreeMap::new(), version: 0 }
+    pub fn new(charter: &Charter) -> Self {
+        let authors = charter.founders.iter().map(|founder| (founder.key, Chain::default()));
+        Self {
+            guild: charter.id(),
+            birth: charter.birth.height,
+            chains: authors.collect(),
+            adopted: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            held: Held::default(),
+            index: HashMap::new(),
+            touched: BTreeSet::new(),
+            version: 0,
+        }
     }
 
     /// The guild.
     #[must_use]
     pub const fn guild(&self) -> GuildId {
         self.guild
+    }
+
+    /// A reader of entries of those who may speak here.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        Verifier::of(self.guild, self.chains.keys().copied())
     }
 
     /// Grows with every change: equal versions of one document mean equal content.
@@ -66,34 +106,81 @@ impl Document {
         self.chains.get(author)
     }
 
+    /// Proposals that count although their author forked below them.
+    pub fn adopted(&self) -> impl Iterator<Item = &Signed> {
+        self.adopted.values()
+    }
+
+    /// Whether the entry `id` is applied: it stands in its author's chain, or was adopted.
+    #[must_use]
+    pub fn counts(&self, id: EntryId) -> bool {
+        let standing = |signed: &Signed| {
+            let entry = signed.entry();
+            self.chains.get(&entry.author).and_then(|chain| chain.id_at(entry.seq)) == Some(id)
+        };
+        self.adopted.contains_key(&id) || self.index.get(&id).is_some_and(standing)
+    }
+
+    /// Every entry in the document: chains with their evidence, then what was adopted.
+    pub fn all(&self) -> impl Iterator<Item = &Signed> {
+        let adopted = self.adopted.values().filter(|signed| !self.is_evidence(signed));
+        self.chains.values().flat_map(Chain::all).chain(adopted)
+    }
+
+    fn is_evidence(&self, signed: &Signed) -> bool {
+        let fork = self.chains.get(&signed.entry().author).and_then(Chain::fork);
+        fork.is_some_and(|fork| [fork.low.id(), fork.high.id()].contains(&signed.id()))
+    }
+
     /// Entries in the document.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chains.values().map(|chain| chain.all().count()).sum()
+        self.index.len()
     }
 
     /// Whether nobody has spoken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.index.is_empty()
     }
 
     /// The entry of this id.
     #[must_use]
     pub fn find(&self, id: EntryId) -> Option<&Signed> {
-        self.chains.values().flat_map(Chain::all).find(|signed| signed.id() == id)
+        self.index.get(&id)
+    }
+
+    /// Proposals to ask others for by id: named here by a vote, and lost with the chain of a forked author.
+    /// Nothing while no author forked: chains bring everything then.
+    pub fn wanted(&self) -> impl Iterator<Item = EntryId> {
+        let forked = self.chains.values().any(|chain| chain.fork().is_some());
+        self.wanted.iter().copied().filter(move |_| forked)
+    }
+
+    /// The authors whose part of the document changed since this was last asked.
+    pub fn take_touched(&mut self) -> BTreeSet<MemberId> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Add an entry. `tip` is the height of our chain.
     pub fn insert(&mut self, signed: Signed, tip: Height) -> Insert {
-        let author = signed.entry().author;
+        let (author, height) = (signed.entry().author, signed.entry().height);
         let Some(chain) = self.chains.get_mut(&author) else { return Insert::Stranger(author) };
-        if signed.entry().height > tip.saturating_add(AHEAD) {
+        if height < self.birth {
+            return Insert::Invalid(Broken::BeforeBirth(height));
+        }
+        if height > tip.saturating_add(AHEAD) {
             return self.hold(signed);
         }
         match chain.offer(&signed) {
-            Place::Next | Place::Forks => {
-                self.version += 1;
+            Place::Next => {
+                let mut new = vec![signed.clone()];
+                self.stand(signed);
+                new.extend(self.release(author, tip));
+                Insert::New(new)
+            }
+            Place::Forks(fell) => {
+                self.cut(&signed, fell);
                 let mut new = vec![signed];
                 new.extend(self.release(author, tip));
                 Insert::New(new)
@@ -102,6 +189,7 @@ impl Document {
                 self.settle_disputes(&signed);
                 Insert::Nothing
             }
+            _ if self.adopt(&signed) => Insert::New(vec![signed]),
             Place::Suspended => Insert::Nothing,
             Place::Waits => self.hold(signed),
             Place::Invalid(broken) => Insert::Invalid(broken),
@@ -110,23 +198,106 @@ impl Document {
 
     /// Look again at what waited for our tip to reach `tip`.
     pub fn tip_reached(&mut self, tip: Height) -> Vec<Signed> {
-        let authors: BTreeSet<MemberId> = self.held.keys().copied().collect();
+        let authors = self.held.authors();
         authors.into_iter().flat_map(|author| self.release(author, tip)).collect()
     }
 
-    /// Keep `signed` until it can be decided; of too many, those with the lowest sequence numbers.
     fn hold(&mut self, signed: Signed) -> Insert {
-        let held = self.held.entry(signed.entry().author).or_default();
-        let key = (signed.entry().seq, signed.id());
-        held.insert(key, signed);
-        let dropped = if held.len() > HELD_PER_AUTHOR { held.pop_last() } else { None };
-        if dropped.is_some_and(|(last, _)| last == key) { Insert::Dropped } else { Insert::Held }
+        if self.held.keep(signed) { Insert::Held } else { Insert::Dropped }
+    }
+
+    /// `signed` is the newest of its chain now.
+    fn stand(&mut self, signed: Signed) {
+        if let Some(id) = names(signed.entry()).filter(|id| id.0 != self.guild.0) {
+            match self.index.get(&id).cloned() {
+                None => drop(self.wanted.insert(id)),
+                Some(proposal) => self.speak_for(&signed, proposal),
+            }
+        }
+        self.know(signed);
+    }
+
+    /// `vote` names a proposal that is here: if only as evidence of a fork, it counts from now on.
+    fn speak_for(&mut self, vote: &Signed, proposal: Signed) {
+        let (entry, id) = (proposal.entry(), proposal.id());
+        let by_another = entry.author != vote.entry().author;
+        if by_another && matches!(entry.payload, Payload::Propose(_)) && !self.counts(id) {
+            self.touched.insert(entry.author);
+            self.adopted.insert(id, proposal);
+        }
+    }
+
+    fn know(&mut self, signed: Signed) {
+        self.version += 1;
+        self.touched.insert(signed.entry().author);
+        self.wanted.remove(&signed.id());
+        self.index.insert(signed.id(), signed);
+    }
+
+    /// `signed` proves a fork, and `fell` counts no more. Costs a walk over the document: an author can do
+    /// that to us once for each entry it ever signed, never twice at one place.
+    fn cut(&mut self, signed: &Signed, fell: Vec<Signed>) {
+        for gone in &fell {
+            self.index.remove(&gone.id());
+        }
+        let author = signed.entry().author;
+        let fork = self.chains.get(&author).and_then(Chain::fork).cloned().expect("it was just cut");
+        let evidence = [fork.low, fork.high];
+        for signed in &evidence {
+            self.know(signed.clone());
+        }
+        let mut lost = std::mem::take(&mut self.adopted);
+        let proposals = fell.into_iter().chain(evidence);
+        lost.extend(
+            proposals
+                .filter(|signed| matches!(signed.entry().payload, Payload::Propose(_)))
+                .map(|signed| (signed.id(), signed)),
+        );
+        let named = self.named(&lost);
+        for (id, signed) in lost {
+            if named.contains(&id) {
+                self.know(signed.clone());
+                self.adopted.insert(id, signed);
+            } else {
+                self.touched.insert(signed.entry().author);
+                if !self.is_evidence(&signed) {
+                    self.index.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Those of `proposals` that a standing vote or certificate of another author names.
+    fn named(&self, proposals: &BTreeMap<EntryId, Signed>) -> BTreeSet<EntryId> {
+        if proposals.is_empty() {
+            return BTreeSet::new();
+        }
+        let said = self.chains.values().flat_map(Chain::entries);
+        let named = said.filter_map(|signed| Some((signed.entry().author, names(signed.entry())?)));
+        let by_another = |author, id| proposals.get(&id).is_some_and(|of| of.entry().author != author);
+        named.filter(|(author, id)| by_another(*author, *id)).map(|(_, id)| id).collect()
+    }
+
+    /// Take a proposal of an author who forked, wherever it claims to stand, if others voted on it.
+    fn adopt(&mut self, signed: &Signed) -> bool {
+        let (entry, id) = (signed.entry(), signed.id());
+        let forked = self.chains.get(&entry.author).is_some_and(|chain| chain.fork().is_some());
+        let proposal = matches!(entry.payload, Payload::Propose(_));
+        if !forked || !proposal || !self.wanted.contains(&id) {
+            return false;
+        }
+        if self.named(&BTreeMap::from([(id, signed.clone())])).is_empty() {
+            return false;
+        }
+        self.know(signed.clone());
+        self.adopted.insert(id, signed.clone());
+        true
     }
 
     /// Entries that wait.
     #[must_use]
-    pub fn held(&self) -> usize {
-        self.held.values().map(BTreeMap::len).sum()
+    pub const fn held(&self) -> usize {
+        self.held.len()
     }
 
     /// Of each author the lowest place where an entry waits that contradicts our chain of this author.
@@ -141,34 +312,59 @@ impl Document {
     /// Somebody else's chain agrees with ours up to `known`: what contradicts it below comes from another
     /// peer, who will bring it again, or from nowhere.
     fn settle_disputes(&mut self, known: &Signed) {
-        let Some(chain) = self.chains.get(&known.entry().author) else { return };
-        if let Some(held) = self.held.get_mut(&known.entry().author) {
-            held.retain(|(seq, _), signed| *seq > known.entry().seq || !chain.contradicts(signed));
-        }
+        let (author, seq) = (known.entry().author, known.entry().seq);
+        let Some(chain) = self.chains.get(&author) else { return };
+        self.held.drop_where(&author, |signed| signed.entry().seq <= seq && chain.contradicts(signed));
     }
 
     /// Offer everything held of `author` again, in order, until nothing moves.
     fn release(&mut self, author: MemberId, tip: Height) -> Vec<Signed> {
-        let Some(waiting) = self.held.remove(&author) else { return Vec::new() };
-        let chain = self.chains.get_mut(&author).expect("only entries of known authors are held");
         let mut new = Vec::new();
-        let mut still = BTreeMap::new();
-        for (key, signed) in waiting {
+        for signed in self.held.take(&author).into_values() {
             if signed.entry().height > tip.saturating_add(AHEAD) {
-                still.insert(key, signed);
+                self.held.keep(signed);
                 continue;
             }
+            let chain = self.chains.get_mut(&author).expect("only entries of known authors are held");
             match chain.offer(&signed) {
-                Place::Next | Place::Forks => new.push(signed),
-                Place::Waits => drop(still.insert(key, signed)),
-                Place::Known | Place::Suspended | Place::Invalid(_) => {}
+                Place::Next => {
+                    self.stand(signed.clone());
+                    new.push(signed);
+                }
+                Place::Forks(fell) => {
+                    self.cut(&signed, fell);
+                    new.push(signed);
+                }
+                Place::Known => {}
+                _ if self.adopt(&signed) => new.push(signed),
+                Place::Waits => drop(self.held.keep(signed)),
+                Place::Suspended | Place::Invalid(_) => {}
             }
         }
-        self.version += new.len() as u64;
-        if !still.is_empty() {
-            self.held.insert(author, still);
-        }
         new
+    }
+
+    /// The document of those of its entries that `keep` picks: what was said by then, for looking back.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
+        let chains = self.chains.keys().map(|author| (*author, Chain::default())).collect();
+        let mut past = Self {
+            guild: self.guild,
+            birth: self.birth,
+            chains,
+            adopted: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            held: Held::default(),
+            index: HashMap::new(),
+            touched: BTreeSet::new(),
+            version: 0,
+        };
+        let adopted = self.adopted.values().filter(|signed| keep(signed.entry()));
+        let kept = self.chains.values().flat_map(Chain::all).filter(|signed| keep(signed.entry()));
+        for signed in kept.chain(adopted) {
+            past.insert(signed.clone(), Height::MAX);
+        }
+        past
     }
 
     /// The next entry of `author`, to be signed: after everything the document has of this chain.

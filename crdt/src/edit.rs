@@ -2,6 +2,7 @@
 //! coins, people and machines (§6). An edit is an entry like any other; what the edits of one sheet add
 //! up to is worked out in `crdt::workspace` (feature `automerge`).
 
+use crate::bounded::AtMost;
 use crate::hash::Digest;
 use crate::id::EntryId;
 use crate::text::{Line, Note};
@@ -103,7 +104,7 @@ pub struct Heads(Vec<EntryId>);
 
 /// What an edit does: at least one step, not too many.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
+#[serde(try_from = "AtMost<Step, STEPS_MAX>", into = "Vec<Step>")]
 pub struct Steps(Vec<Step>);
 
 /// An edit that cannot be written down.
@@ -150,6 +151,13 @@ impl TryFrom<Vec<Step>> for Steps {
     fn try_from(steps: Vec<Step>) -> Result<Self, Self::Error> {
         let count = steps.len();
         if (1..=STEPS_MAX).contains(&count) { Ok(Self(steps)) } else { Err(EditError::Steps(count)) }
+    }
+}
+
+impl TryFrom<AtMost<Step, STEPS_MAX>> for Steps {
+    type Error = EditError;
+    fn try_from(steps: AtMost<Step, STEPS_MAX>) -> Result<Self, Self::Error> {
+        Self::try_from(steps.0)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one thing members sign: an entry in their own chain (§4).
 
 use crate::Height;
+use crate::bounded::AtMost;
 use crate::certificate::{Certificate, Signature};
 use crate::edit::Edit;
 use crate::governance::{Ballot, Proposal};
@@ -133,7 +134,7 @@ pub struct KeyReady {
 
 /// A bounded list of multiaddresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+#[serde(from = "AtMost<Line, ADDRESSES_MAX>", into = "Vec<Line>")]
 pub struct Addresses(Vec<Line>);
 
 /// More addresses than an entry may carry.
@@ -146,6 +147,12 @@ impl TryFrom<Vec<Line>> for Addresses {
     fn try_from(addresses: Vec<Line>) -> Result<Self, Self::Error> {
         let count = addresses.len();
         if count > ADDRESSES_MAX { Err(TooManyAddresses(count)) } else { Ok(Self(addresses)) }
+    }
+}
+
+impl From<AtMost<Line, ADDRESSES_MAX>> for Addresses {
+    fn from(addresses: AtMost<Line, ADDRESSES_MAX>) -> Self {
+        Self(addresses.0)
     }
 }
 

@@ -1,22 +1,26 @@
 //! From what was said to what it means: total, deterministic, the same in any order (§5).
 //!
-//! Entries are taken kind by kind, each kind in the order of author and sequence: what a later kind
-//! refers to is complete when it is reached, so no rule depends on who was heard first.
+//! A [`Fold`] follows a growing document entry by entry. Entries of one author are applied in their order;
+//! what different authors say meets only in places that have an order of their own (maps by author, the
+//! smallest of several signatures), and an entry that names a proposal nobody has yet waits for it. So a
+//! fold that followed a document and one from scratch have the same state, and a vote costs a vote.
+//!
+//! Only two things make it look back: an author who forks is forgotten and said again up to the fork, and
+//! proofs are checked again when the key changes.
 
-use crate::certificate::{Certificate, CertificateError, Signature, key_test_digest};
-use crate::chain::Chain;
+mod judge;
+
+use crate::Height;
+use crate::change::Change;
 use crate::charter::Charter;
 use crate::document::Document;
-use crate::entry::{Entry, KeyReady, Payload};
-use crate::governance::{Ballot, Choice, Effect, Proposal};
-use crate::hash::Digest;
+use crate::entry::{Addresses, Payload};
 use crate::id::{EntryId, MemberId, ProposalId};
 use crate::signed::Signed;
-use crate::state::{Comment, EpochKey, HeldBallot, Member, ProposalState, Settled, State};
+use crate::state::{EpochKey, Member, Settled, State};
 use crate::verdict::{Ignored, Verdict};
-use crate::{Height, limits};
 use bitcoin::BlockHash;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the fold knows of the chain: only what is buried ≥ K under [`ChainFacts::height`], apart from
 /// the block that names the state.
@@ -39,30 +43,242 @@ pub struct Folded {
     pub verdicts: BTreeMap<EntryId, Verdict>,
 }
 
-/// Fold `document` under `charter` at the block that `facts` name.
+/// An entry's place: its author and its number in the author's chain.
+type Place = (MemberId, u32);
+
+/// The state of a document, kept up to date.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    charter: Charter,
+    state: State,
+    settled: BTreeMap<ProposalId, Settled>,
+    /// Entries of each author that are in the state.
+    applied: BTreeMap<MemberId, u32>,
+    /// Entries that name a proposal nobody has.
+    waiting: BTreeMap<ProposalId, BTreeSet<Place>>,
+    /// Signatures of the group that were shown: to be checked again if the key changes.
+    proofs: BTreeSet<Place>,
+    /// What became of each entry, if somebody wants to know: the state does not need it.
+    verdicts: Option<BTreeMap<EntryId, Verdict>>,
+    changes: Vec<Change>,
+}
+
+/// Fold `document` under `charter` at the block that `facts` name, from scratch.
 #[must_use]
 pub fn fold(charter: &Charter, document: &Document, facts: &ChainFacts) -> Folded {
-    let mut fold = Fold { state: initial(charter, facts), verdicts: BTreeMap::new(), charter };
-    let kinds: [Kind<'_>; 5] = [Fold::roll, Fold::propose, Fold::vote, Fold::key, Fold::certify];
-    for kind in kinds {
-        for signed in document.chains().flat_map(|(_, chain)| chain.entries()) {
-            if let Some(outcome) = kind(&mut fold, signed) {
-                let verdict = outcome.map_or_else(Verdict::Ignored, |()| Verdict::Applied);
-                fold.verdicts.insert(signed.id(), verdict);
+    let mut fold = Fold::new(charter, facts);
+    fold.verdicts = Some(BTreeMap::new());
+    fold.catch_up(document);
+    for fork in document.chains().filter_map(|(_, chain)| chain.fork()) {
+        for signed in [&fork.low, &fork.high] {
+            if !document.counts(signed.id()) {
+                fold.record(signed.id(), Err(Ignored::Forked));
             }
         }
     }
-    for fork in document.chains().filter_map(|(_, chain)| Chain::fork(chain)) {
-        for signed in [&fork.low, &fork.high] {
-            fold.verdicts.insert(signed.id(), Verdict::Ignored(Ignored::Forked));
+    Folded { state: fold.state, verdicts: fold.verdicts.unwrap_or_default() }
+}
+
+/// What became of the entry `id` in `document`, and why. None if it is not there.
+#[must_use]
+pub fn explain(charter: &Charter, document: &Document, facts: &ChainFacts, id: EntryId) -> Option<Verdict> {
+    let signed = document.find(id)?;
+    if !document.counts(id) {
+        return Some(Verdict::Ignored(Ignored::Forked));
+    }
+    let subject = subject(signed);
+    let mut fold = Fold::new(charter, facts);
+    fold.verdicts = Some(BTreeMap::new());
+    let standing = document.chains().flat_map(|(_, chain)| chain.entries());
+    for said in standing.chain(document.adopted()) {
+        let about = self::subject(said);
+        if about.is_none() || about == subject {
+            fold.apply(document, said);
         }
     }
-    for (id, settled) in &facts.settled {
-        if let Some(proposal) = fold.state.proposals.get_mut(id) {
-            proposal.settled = Some(settled.clone());
+    fold.verdicts.unwrap_or_default().remove(&id)
+}
+
+/// The proposal that an entry is about. What others say of it, and the key, decide what becomes of it.
+fn subject(signed: &Signed) -> Option<ProposalId> {
+    match &signed.entry().payload {
+        Payload::Propose(_) => Some(signed.id().into()),
+        Payload::Ballot(ballot) => Some(ballot.proposal),
+        Payload::Withdraw { proposal } | Payload::Comment { proposal, .. } => Some(*proposal),
+        Payload::Certificate(certificate) => Some(certificate.body.proposal),
+        _ => None,
+    }
+}
+
+impl Fold {
+    /// The state of an empty document of `charter`'s guild.
+    #[must_use]
+    pub fn new(charter: &Charter, facts: &ChainFacts) -> Self {
+        Self {
+            charter: charter.clone(),
+            state: initial(charter, facts),
+            settled: facts.settled.clone(),
+            applied: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            proofs: BTreeSet::new(),
+            verdicts: None,
+            changes: Vec::new(),
         }
     }
-    Folded { state: fold.state, verdicts: fold.verdicts }
+
+    /// The state.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Take in all that `document` holds.
+    pub fn catch_up(&mut self, document: &Document) {
+        for author in document.chains().map(|(author, _)| *author).collect::<Vec<_>>() {
+            self.follow_author(document, &author);
+            self.changes.clear();
+        }
+    }
+
+    /// Take in what changed in `document` for `authors` (see [`Document::take_touched`]), and say what that
+    /// changed here.
+    pub fn follow(
+        &mut self,
+        document: &Document,
+        authors: impl IntoIterator<Item = MemberId>,
+    ) -> Vec<Change> {
+        for author in authors {
+            self.follow_author(document, &author);
+        }
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Move to another block: heights, and decisions whose lineage ended.
+    pub fn at(&mut self, facts: &ChainFacts) -> Vec<Change> {
+        self.state.height = facts.height;
+        self.state.block_hash = facts.block_hash;
+        let changed = self.settled.keys().chain(facts.settled.keys()).copied();
+        let changed: BTreeSet<ProposalId> =
+            changed.filter(|id| self.settled.get(id) != facts.settled.get(id)).collect();
+        self.settled.clone_from(&facts.settled);
+        for id in changed {
+            if let Some(proposal) = self.state.proposals.get_mut(&id) {
+                proposal.settled = self.settled.get(&id).cloned();
+                self.changes.push(Change::Settled(id));
+            }
+        }
+        std::mem::take(&mut self.changes)
+    }
+
+    fn follow_author(&mut self, document: &Document, author: &MemberId) {
+        let Some(chain) = document.chain(author) else { return };
+        let forked = chain.fork().map(|_| chain.next_seq());
+        let cut = self.state.members.get(author).is_some_and(|member| member.forked != forked);
+        if cut {
+            self.forget(author, forked);
+        }
+        let told = self.changes.len();
+        let applied = self.applied.insert(*author, chain.next_seq()).unwrap_or_default();
+        for signed in chain.entries().iter().skip(usize::try_from(applied).unwrap_or(usize::MAX)) {
+            self.apply(document, signed);
+        }
+        if cut {
+            self.changes.truncate(told); // said before
+        }
+        if forked.is_some() {
+            let adopted = document.adopted().filter(|signed| signed.entry().author == *author);
+            adopted.for_each(|signed| self.apply(document, signed));
+            self.drop_lost(document, author);
+            self.agree_on_key(document);
+        }
+    }
+
+    fn apply(&mut self, document: &Document, signed: &Signed) {
+        let outcome = self.judge(document, signed);
+        self.record(signed.id(), outcome);
+    }
+
+    fn record(&mut self, id: EntryId, outcome: Result<(), Ignored>) {
+        if let Some(verdicts) = &mut self.verdicts {
+            verdicts.insert(id, outcome.map_or_else(Verdict::Ignored, |()| Verdict::Applied));
+        }
+    }
+
+    /// Judge again the entries at `places`.
+    fn apply_again(&mut self, document: &Document, places: BTreeSet<Place>) {
+        for (author, seq) in places {
+            let chain = document.chain(&author);
+            let entries = chain.and_then(|chain| chain.entries().get(usize::try_from(seq).ok()?));
+            if let Some(signed) = entries {
+                self.apply(document, signed);
+            }
+        }
+    }
+
+    /// Take out all that `author` said. The proposals stay for now: others may have voted on them.
+    fn forget(&mut self, author: &MemberId, forked: Option<u32>) {
+        let state = &mut self.state;
+        if let Some(member) = state.members.get_mut(author) {
+            member.accepted = false;
+            member.addresses = Addresses::default();
+            member.forked = forked;
+        }
+        state.guests.retain(|_, invites| {
+            invites.remove(author);
+            !invites.is_empty()
+        });
+        state.echoes.retain(|_, echoes| {
+            echoes.remove(author);
+            !echoes.is_empty()
+        });
+        state.key_ready.retain(|_, ready| {
+            ready.remove(author);
+            !ready.is_empty()
+        });
+        if let Some(key) = &mut state.key {
+            key.tests.remove(author);
+            key.founding.remove(author);
+        }
+        for proposal in state.proposals.values_mut() {
+            proposal.ballots.remove(author);
+            proposal.certificates.remove(author);
+            proposal.comments.retain(|(commenter, _), _| commenter != author);
+            proposal.withdrawn &= proposal.author != *author;
+        }
+        self.waiting.values_mut().for_each(|places| places.retain(|(waiting, _)| waiting != author));
+        self.waiting.retain(|_, places| !places.is_empty());
+        self.proofs.retain(|(prover, _)| prover != author);
+        self.applied.remove(author);
+        self.changes.push(Change::Forked(*author));
+    }
+
+    /// Proposals of `author` that fell with its chain are gone; what others said of them waits again.
+    fn drop_lost(&mut self, document: &Document, author: &MemberId) {
+        let lost = self
+            .state
+            .proposals
+            .iter()
+            .filter(|(id, proposal)| proposal.author == *author && !document.counts(EntryId(id.0)));
+        for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let comments = self.state.proposals.remove(&id).map(|proposal| proposal.comments);
+            let places = comments.into_iter().flatten().map(|(place, _)| place);
+            self.waiting.entry(id).or_default().extend(places);
+        }
+    }
+
+    /// Find the key that the co-signers agree on. If it is another one, what was signed is checked again.
+    fn agree_on_key(&mut self, document: &Document) {
+        let agreed = self.agreed_key();
+        if self.state.key.as_ref().map(|key| &key.ready) == agreed.as_ref() {
+            return;
+        }
+        self.state.key =
+            agreed.map(|ready| EpochKey { ready, tests: BTreeMap::new(), founding: BTreeMap::new() });
+        self.state.proposals.values_mut().for_each(|proposal| proposal.certificates.clear());
+        self.changes.push(Change::Key);
+        let proofs = std::mem::take(&mut self.proofs);
+        self.apply_again(document, proofs);
+    }
 }
 
 fn initial(charter: &Charter, facts: &ChainFacts) -> State {
@@ -72,7 +288,8 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
             weight: founder.weight,
             payout: founder.payout.clone(),
             accepted: false,
-            addresses: crate::entry::Addresses::default(),
+            addresses: Addresses::default(),
+            forked: None,
         };
         (founder.key, member)
     });
@@ -88,189 +305,5 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         key_ready: BTreeMap::new(),
         key: None,
         proposals: BTreeMap::new(),
-    }
-}
-
-/// One pass over all entries: none for an entry of another kind.
-type Kind<'a> = fn(&mut Fold<'a>, &Signed) -> Option<Result<(), Ignored>>;
-
-struct Fold<'a> {
-    state: State,
-    verdicts: BTreeMap<EntryId, Verdict>,
-    charter: &'a Charter,
-}
-
-impl Fold<'_> {
-    fn roll(&mut self, signed: &Signed) -> Option<Result<(), Ignored>> {
-        let entry = signed.entry();
-        let member = self.state.members.get_mut(&entry.author)?;
-        match &entry.payload {
-            Payload::Accept => member.accepted = true,
-            Payload::Reachable(addresses) => member.addresses = addresses.clone(),
-            Payload::Invite(invite) if invite.expiry > entry.height.saturating_add(limits::INVITE_MAX) => {
-                return Some(Err(Ignored::LongInvite));
-            }
-            Payload::Invite(invite) => {
-                let known = self.state.guests.entry(invite.guest).or_insert_with(|| invite.clone());
-                if known.expiry < invite.expiry {
-                    *known = invite.clone();
-                }
-            }
-            Payload::DkgEcho { epoch, attempt, round1 } => {
-                return Some(self.echo(entry, (*epoch, *attempt), *round1));
-            }
-            Payload::KeyReady(ready) => return Some(self.key_ready(entry, ready)),
-            Payload::Edit(_) => {} // what it changes is no part of the state: see `crdt::workspace`
-            _ => return None,
-        }
-        Some(Ok(()))
-    }
-
-    fn co_signer(&self, member: &MemberId) -> Result<(), Ignored> {
-        let known = self.state.co_signers.contains(member);
-        if known { Ok(()) } else { Err(Ignored::NotACoSigner(*member)) }
-    }
-
-    fn echo(&mut self, entry: &Entry, attempt: (u32, u32), round1: Digest) -> Result<(), Ignored> {
-        self.co_signer(&entry.author)?;
-        let echoes = self.state.echoes.entry(attempt).or_default();
-        if echoes.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        echoes.insert(entry.author, round1);
-        Ok(())
-    }
-
-    fn key_ready(&mut self, entry: &Entry, ready: &KeyReady) -> Result<(), Ignored> {
-        self.co_signer(&entry.author)?;
-        let all = self.state.key_ready.entry((ready.epoch, ready.attempt)).or_default();
-        if all.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        all.insert(entry.author, ready.clone());
-        let agreed = all.len() == self.state.co_signers.len() && all.values().all(|other| other == ready);
-        let newer = self.state.key.as_ref().is_none_or(|key| key.ready.attempt < ready.attempt);
-        if agreed && ready.epoch == 1 && newer {
-            self.state.key = Some(EpochKey { ready: ready.clone(), tested: None, founding: None });
-        }
-        Ok(())
-    }
-
-    fn propose(&mut self, signed: &Signed) -> Option<Result<(), Ignored>> {
-        let Payload::Propose(proposal) = &signed.entry().payload else { return None };
-        Some(self.open(signed, proposal))
-    }
-
-    fn open(&mut self, signed: &Signed, proposal: &Proposal) -> Result<(), Ignored> {
-        let Effect::Spend(spend) = &proposal.effect;
-        spend.check().map_err(Ignored::Spend)?;
-        let entry = signed.entry();
-        let state = ProposalState {
-            author: entry.author,
-            height: entry.height,
-            close: entry.height.saturating_add(self.charter.spend.period),
-            proposal: proposal.clone(),
-            ballots: BTreeMap::new(),
-            comments: Vec::new(),
-            withdrawn: false,
-            certificate: None,
-            settled: None,
-        };
-        self.state.proposals.insert(signed.id().into(), state);
-        Ok(())
-    }
-
-    fn vote(&mut self, signed: &Signed) -> Option<Result<(), Ignored>> {
-        let entry = signed.entry();
-        match &entry.payload {
-            Payload::Ballot(ballot) => Some(self.ballot(signed, ballot)),
-            Payload::Withdraw { proposal } => Some(self.withdraw(entry.author, proposal)),
-            Payload::Comment { proposal, text } => Some(self.proposal(proposal).map(|state| {
-                let comment = Comment { author: entry.author, height: entry.height, text: text.clone() };
-                state.comments.push(comment);
-            })),
-            _ => None,
-        }
-    }
-
-    fn proposal(&mut self, id: &ProposalId) -> Result<&mut ProposalState, Ignored> {
-        self.state.proposals.get_mut(id).ok_or(Ignored::NoProposal(*id))
-    }
-
-    fn ballot(&mut self, signed: &Signed, ballot: &Ballot) -> Result<(), Ignored> {
-        let entry = signed.entry();
-        let proposal = self.proposal(&ballot.proposal)?;
-        let decisive = ballot.last && ballot.choice == Choice::Yes;
-        let late = entry.height > proposal.close;
-        if proposal.ballots.get(&entry.author).is_some_and(|held| held.last) {
-            return Err(Ignored::AlreadyFinal);
-        }
-        if late && !decisive || entry.height > proposal.close.saturating_add(limits::WINDOW) {
-            return Err(Ignored::AfterClose(proposal.close));
-        }
-        let held = HeldBallot {
-            entry: signed.id(),
-            choice: ballot.choice,
-            last: ballot.last,
-            height: entry.height,
-            reason: ballot.reason.clone(),
-        };
-        proposal.ballots.insert(entry.author, held);
-        Ok(())
-    }
-
-    fn withdraw(&mut self, author: MemberId, id: &ProposalId) -> Result<(), Ignored> {
-        let proposal = self.proposal(id)?;
-        if proposal.author != author {
-            return Err(Ignored::NotTheProposer(proposal.author));
-        }
-        proposal.withdrawn = true;
-        Ok(())
-    }
-
-    /// Anybody may show a test signature: it proves itself. The smallest is kept, so that order is nothing.
-    fn key(&mut self, signed: &Signed) -> Option<Result<(), Ignored>> {
-        let Payload::KeyTest { epoch, signature } = &signed.entry().payload else { return None };
-        Some(self.key_test(*epoch, signature))
-    }
-
-    fn key_test(&mut self, epoch: u32, signature: &Signature) -> Result<(), Ignored> {
-        let guild = self.state.guild;
-        let key = self.state.key.as_mut().filter(|key| key.ready.epoch == epoch).ok_or(Ignored::NoKey)?;
-        let digest = key_test_digest(guild, epoch, key.ready.transcript);
-        if !signature.verifies(digest, key.ready.group_key) {
-            return Err(Ignored::BadSignature);
-        }
-        if key.tested.as_ref().is_none_or(|known| signature < known) {
-            key.tested = Some(signature.clone());
-        }
-        Ok(())
-    }
-
-    fn certify(&mut self, signed: &Signed) -> Option<Result<(), Ignored>> {
-        let Payload::Certificate(certificate) = &signed.entry().payload else { return None };
-        Some(self.certificate(certificate))
-    }
-
-    fn certificate(&mut self, certificate: &Certificate) -> Result<(), Ignored> {
-        let (guild, founding) = (self.state.guild, crate::certificate::Body::founding(self.charter));
-        let key = self.state.key.as_mut().ok_or(Ignored::NoKey)?;
-        let group_key = key.ready.group_key;
-        let proposal = self.state.proposals.get_mut(&certificate.body.proposal);
-        let (expected, slot) = match proposal {
-            Some(proposal) => (proposal.body(guild, certificate.body.proposal), &mut proposal.certificate),
-            None if certificate.body.proposal == founding.proposal => (founding, &mut key.founding),
-            None => return Err(Ignored::NoProposal(certificate.body.proposal)),
-        };
-        if certificate.body != expected {
-            return Err(Ignored::OtherBody);
-        }
-        if !certificate.signature.verifies(certificate.body.digest(), group_key) {
-            return Err(Ignored::Certificate(CertificateError::Signature(group_key)));
-        }
-        if slot.as_ref().is_none_or(|known| certificate.signature < known.signature) {
-            *slot = Some(certificate.clone());
-        }
-        Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! Proposals, ballots and the absolute rule (§7).
 
+use crate::bounded;
 use crate::certificate::{Body, Decidable};
 use crate::charter::Charter;
 use crate::hash::Digest;
-use crate::id::{MemberId, ProposalId};
-use crate::limits::{OUTPUTS_MAX, WINDOW};
+use crate::id::ProposalId;
+use crate::limits::{ENTRY_MAX, OUTPUTS_MAX, WINDOW};
 use crate::state::{ProposalState, State};
 use crate::text::{Line, Note};
 use crate::{Height, Weight};
@@ -33,7 +34,9 @@ pub enum Effect {
 /// A payment, written out to the satoshi.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spend {
-    /// Who gets how much, in the order of the transaction.
+    /// Who gets how much, in the order of the transaction. Too many are a proposal that the fold ignores,
+    /// not bytes that nobody understands; but no count is believed before the outputs were seen.
+    #[serde(deserialize_with = "bounded::list::<_, _, ENTRY_MAX>")]
     pub outputs: Vec<Output>,
     /// The coin whose lineage every payment of this decision must spend: two payments conflict (§9).
     pub anchor: OutPoint,
@@ -170,22 +173,19 @@ impl Tally {
     /// Count the ballots on `proposal`.
     #[must_use]
     pub fn count(state: &State, proposal: &ProposalState) -> Self {
-        let weight = |member: &MemberId| u64::from(u32::from(state.weight(member)));
-        let sum = |choice, last: Option<bool>| {
-            let ballots = proposal.ballots.iter();
-            let chosen = ballots
-                .filter(|(_, held)| held.choice == choice && last.is_none_or(|last| held.last == last));
-            chosen.map(|(member, _)| weight(member)).sum()
-        };
         let roll = Weight::sum(state.members.values().map(|member| member.weight));
-        Self {
-            final_yes: sum(Choice::Yes, Some(true)),
-            changeable_yes: sum(Choice::Yes, Some(false)),
-            no: sum(Choice::No, None),
-            abstain: sum(Choice::Abstain, None),
-            roll,
-            needed_above: roll * u64::from(state.spend_rule.more_than_percent) / 100,
+        let needed_above = roll * u64::from(state.spend_rule.more_than_percent) / 100;
+        let mut tally = Self { final_yes: 0, changeable_yes: 0, no: 0, abstain: 0, roll, needed_above };
+        for (member, held) in &proposal.ballots {
+            let pile = match (held.choice, held.last) {
+                (Choice::Yes, true) => &mut tally.final_yes,
+                (Choice::Yes, false) => &mut tally.changeable_yes,
+                (Choice::No, _) => &mut tally.no,
+                (Choice::Abstain, _) => &mut tally.abstain,
+            };
+            *pile += u64::from(u32::from(state.weight(member)));
         }
+        tally
     }
 
     /// Whether the absolute rule is met.

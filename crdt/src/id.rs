@@ -94,9 +94,12 @@ impl From<EntryId> for ProposalId {
     }
 }
 
-/// A member: an Ed25519 public key that is a point of full order.
+/// A member: the bytes of an Ed25519 public key.
+///
+/// Read from people it is checked to be a point of full order. Read from the wire it is not: that would
+/// cost more than all else about a small message. It is checked where it begins to matter, in a
+/// [charter](crate::charter) and in an invitation; a key that is none signs nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "[u8; 32]", into = "[u8; 32]")]
 pub struct MemberId([u8; 32]);
 
 impl MemberId {
@@ -112,8 +115,16 @@ impl MemberId {
         self.to_string().chars().take(8).collect()
     }
 
-    pub(crate) fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey::from_bytes(&self.0).expect("checked when the id was made")
+    /// The key itself: what signatures are verified with.
+    ///
+    /// # Errors
+    ///
+    /// [`MemberKeyError::Weak`] if these bytes are no point, or one of small order.
+    pub fn verifying_key(&self) -> Result<VerifyingKey, MemberKeyError> {
+        match VerifyingKey::from_bytes(&self.0) {
+            Ok(key) if !key.is_weak() => Ok(key),
+            _ => Err(MemberKeyError::Weak(Digest(self.0))),
+        }
     }
 }
 
@@ -121,10 +132,8 @@ impl TryFrom<[u8; 32]> for MemberId {
     type Error = MemberKeyError;
 
     fn try_from(bytes: [u8; 32]) -> Result<Self, Self::Error> {
-        match VerifyingKey::from_bytes(&bytes) {
-            Ok(key) if !key.is_weak() => Ok(Self(bytes)),
-            _ => Err(MemberKeyError::Weak(Digest(bytes))),
-        }
+        let id = Self(bytes);
+        id.verifying_key().map(|_| id)
     }
 }
 

@@ -12,8 +12,10 @@
 //! The rules are those of `docs/PROTOCOL.md`; section numbers in comments (§) refer to it.
 
 pub mod amount;
+mod bounded;
 pub mod certificate;
 pub mod chain;
+pub mod change;
 pub mod charter;
 pub mod document;
 pub mod edit;
@@ -40,14 +42,15 @@ pub mod testkit;
 
 pub use amount::Weight;
 pub use certificate::{Certificate, Certified};
+pub use change::Change;
 pub use charter::{Charter, Founder};
 pub use document::{Document, Insert};
 pub use entry::{Entry, Payload};
-pub use fold::{ChainFacts, Folded, fold};
+pub use fold::{ChainFacts, Fold, Folded, explain, fold};
 pub use governance::{Ballot, Choice, Effect, Passing, Proposal};
 pub use hash::Digest;
 pub use id::{EntryId, GuildId, MemberId, ProposalId};
-pub use signed::Signed;
+pub use signed::{Signed, Verifier};
 pub use state::State;
 pub use verdict::{Ignored, Verdict};
 

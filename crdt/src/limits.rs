@@ -16,10 +16,22 @@ pub const QUOTA_BLOCKS: Height = 144;
 pub const QUOTA_ENTRIES: u32 = 256;
 /// Bytes per author and quota bucket.
 pub const QUOTA_BYTES: usize = 1024 * 1024;
+/// Claimed blocks in one quota bucket of proposals.
+pub const PROPOSAL_BLOCKS: Height = 1_008;
+/// Proposals per author and bucket of [`PROPOSAL_BLOCKS`].
+pub const PROPOSALS: u32 = 8;
 /// Entries of one author that may wait for an earlier one.
 pub const HELD_PER_AUTHOR: usize = 64;
+/// Entries that may wait in all.
+pub const HELD: usize = 4_096;
+/// Bytes that may wait in all.
+pub const HELD_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of a page of entries on the wire.
 pub const PAGE_MAX: usize = 256 * 1024;
+/// Entries of a page: none that is signed has fewer than 128 bytes.
+pub const PAGE_ENTRIES: usize = PAGE_MAX / 128;
+/// Proposals that one question asks for by id.
+pub const WANTED_MAX: usize = 64;
 /// Members on a roll.
 pub const MEMBERS_MAX: usize = 1_000;
 /// Co-signers of a treasury.

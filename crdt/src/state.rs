@@ -28,8 +28,8 @@ pub struct State {
     pub co_signers: Vec<MemberId>,
     /// The rule for spends.
     pub spend_rule: ClassRule,
-    /// Guests by node key.
-    pub guests: BTreeMap<MemberId, Invite>,
+    /// Invitations by the guest's node key and the member who gave them: of several the longest.
+    pub guests: BTreeMap<MemberId, BTreeMap<MemberId, Invite>>,
     /// Echoes of key generations: (epoch, attempt) → co-signer → hash.
     pub echoes: BTreeMap<(u32, u32), BTreeMap<MemberId, Digest>>,
     /// Keys that co-signers stored: (epoch, attempt) → co-signer → what it has.
@@ -53,6 +53,8 @@ pub struct Member {
     pub accepted: bool,
     /// Where its node says it can be reached.
     pub addresses: Addresses,
+    /// The place in its chain at which it signed two entries. What it says from there on does not count.
+    pub forked: Option<u32>,
 }
 
 /// A group key that all co-signers hold.
@@ -60,18 +62,35 @@ pub struct Member {
 pub struct EpochKey {
     /// What they agreed on.
     pub ready: KeyReady,
-    /// The first test signature.
-    pub tested: Option<Signature>,
-    /// The second: the certificate of the founding policy.
-    pub founding: Option<Certificate>,
+    /// Test signatures that verify, by who showed them.
+    pub tests: BTreeMap<MemberId, Signature>,
+    /// Certificates of the founding policy, by who showed them.
+    pub founding: BTreeMap<MemberId, Certificate>,
 }
 
 impl EpochKey {
+    /// The first test signature: of several the smallest, so that all nodes name the same one.
+    #[must_use]
+    pub fn tested(&self) -> Option<&Signature> {
+        self.tests.values().min()
+    }
+
+    /// The second: the certificate of the founding policy.
+    #[must_use]
+    pub fn founding(&self) -> Option<&Certificate> {
+        smallest(&self.founding)
+    }
+
     /// Whether both test signatures exist: only now may an address be shown (K2).
     #[must_use]
-    pub const fn usable(&self) -> bool {
-        self.tested.is_some() && self.founding.is_some()
+    pub fn usable(&self) -> bool {
+        !self.tests.is_empty() && !self.founding.is_empty()
     }
+}
+
+/// Signatures over one body differ in their nonces and prove the same: all nodes name the smallest.
+fn smallest(certificates: &BTreeMap<MemberId, Certificate>) -> Option<&Certificate> {
+    certificates.values().min_by(|a, b| a.signature.cmp(&b.signature))
 }
 
 /// Where a proposal stands, as far as everybody agrees. "Passing" and "executable" are judgements of a
@@ -88,17 +107,23 @@ pub struct ProposalState {
     pub proposal: Proposal,
     /// The vote of each member that counts.
     pub ballots: BTreeMap<MemberId, HeldBallot>,
-    /// Words on it, in the order of author and sequence.
-    pub comments: Vec<Comment>,
+    /// Words on it, by author and place in the author's chain.
+    pub comments: BTreeMap<(MemberId, u32), Comment>,
     /// Taken back by its author.
     pub withdrawn: bool,
-    /// The proof that it was decided.
-    pub certificate: Option<Certificate>,
+    /// Proofs that it was decided, by who showed them.
+    pub certificates: BTreeMap<MemberId, Certificate>,
     /// How its lineage ended, ≥ K deep.
     pub settled: Option<Settled>,
 }
 
 impl ProposalState {
+    /// The proof that it was decided.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        smallest(&self.certificates)
+    }
+
     /// The bytes its certificate signs.
     #[must_use]
     pub fn body(&self, guild: GuildId, id: ProposalId) -> Body {
@@ -138,8 +163,6 @@ pub struct HeldBallot {
 /// A word on a proposal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comment {
-    /// Whose.
-    pub author: MemberId,
     /// The height it claims.
     pub height: Height,
     /// The word.
@@ -169,10 +192,17 @@ pub enum How {
 }
 
 impl State {
-    /// Whether all founders signed the charter.
+    /// Whether all founders signed the charter. Whoever forked has signed two entries that name the guild,
+    /// and so the charter that it is the hash of: a founder cannot take the founding back.
     #[must_use]
     pub fn founded(&self) -> bool {
-        self.members.values().all(|member| member.accepted)
+        self.members.values().all(|member| member.accepted || member.forked.is_some())
+    }
+
+    /// Guests, and the height that the longest of their invitations ends above.
+    pub fn guests(&self) -> impl Iterator<Item = (MemberId, Height)> {
+        let until = |invites: &BTreeMap<MemberId, Invite>| invites.values().map(|invite| invite.expiry).max();
+        self.guests.iter().filter_map(move |(guest, invites)| Some((*guest, until(invites)?)))
     }
 
     /// A member's weight; none for outsiders.

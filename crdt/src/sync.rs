@@ -1,18 +1,82 @@
 //! Anti-entropy: how two nodes find out what each lacks (§5). Gossip is a hint; this is the truth.
+//!
+//! A node asks a peer to compare digests of their frontiers. If they differ, the peer gives its frontier:
+//! how far it has every author's chain. The node asks for what it lacks, page by page. The peer does the
+//! same the other way round. [`machine`] keeps these conversations with many peers at once.
 
+pub mod machine;
+
+use crate::bounded;
 use crate::chain::Chain;
 use crate::document::Document;
 use crate::hash::Digest;
 use crate::id::{EntryId, MemberId};
-use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_MAX};
+use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_ENTRIES, PAGE_MAX, WANTED_MAX};
+use crate::signed::Signed;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+
+/// What a node asks of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// "This is the digest of my frontier. What is yours, if it differs?"
+    Compare(Digest),
+    /// "Give me these."
+    Pull(Pull),
+}
+
+/// What a node lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Ends of chains.
+    #[serde(deserialize_with = "bounded::list::<_, _, MEMBERS_MAX>")]
+    pub ranges: Vec<Range>,
+    /// Single proposals, by id ([`Document::wanted`]): at most [`WANTED_MAX`].
+    #[serde(deserialize_with = "bounded::list::<_, _, WANTED_MAX>")]
+    pub wanted: Vec<EntryId>,
+}
+
+/// What the other answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The frontiers are equal.
+    Same,
+    /// They differ: this is mine.
+    Frontier(Frontier),
+    /// A page of entries, at most [`PAGE_MAX`] bytes, in an order in which they can be inserted.
+    Entries(#[serde(deserialize_with = "bounded::list::<_, _, PAGE_ENTRIES>")] Vec<Vec<u8>>),
+}
+
+/// Answer `question` from what `document` has.
+#[must_use]
+pub fn answer(document: &Document, question: &Question) -> Answer {
+    match question {
+        Question::Compare(theirs) => {
+            let ours = Frontier::of(document);
+            if ours.digest() == *theirs { Answer::Same } else { Answer::Frontier(ours) }
+        }
+        Question::Pull(pull) => Answer::Entries(page(document, pull)),
+    }
+}
+
+/// The first half of an entry's id. To hide a fork from this comparison its author would have to find two
+/// entries with equal marks, some 2⁶⁴ hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mark([u8; 16]);
+
+impl From<EntryId> for Mark {
+    fn from(id: EntryId) -> Self {
+        let bytes = id.to_bytes();
+        Self(*bytes.first_chunk().expect("32 bytes begin with 16"))
+    }
+}
 
 /// How far a node has everybody's chain.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Frontier {
+    #[serde(deserialize_with = "bounded::map::<_, _, _, MEMBERS_MAX>")]
     reaches: BTreeMap<MemberId, Reach>,
     /// Where entries wait that contradict our chain of their author. Our own business: not on the wire.
     #[serde(skip)]
@@ -38,9 +102,9 @@ pub struct Reach {
     /// Entries that stand.
     pub count: u32,
     /// The last of them.
-    pub head: Option<EntryId>,
+    pub head: Option<Mark>,
     /// The two entries that prove a fork.
-    pub fork: Option<[EntryId; 2]>,
+    pub fork: Option<[Mark; 2]>,
 }
 
 /// One author's entries from a sequence number on.
@@ -56,8 +120,8 @@ impl Reach {
     fn of(chain: &Chain) -> Self {
         Self {
             count: chain.next_seq(),
-            head: chain.head().map(crate::Signed::id),
-            fork: chain.fork().map(|fork| [fork.low.id(), fork.high.id()]),
+            head: chain.head().map(|head| head.id().into()),
+            fork: chain.fork().map(|fork| [fork.low.id().into(), fork.high.id().into()]),
         }
     }
 
@@ -115,18 +179,19 @@ impl Frontier {
     }
 }
 
-/// Entries that answer `ranges`, as many as fit a page, in an order in which they can be inserted.
+/// Entries that answer `pull`, as many as fit a page, in an order in which they can be inserted.
 #[must_use]
-pub fn page(document: &Document, ranges: &[Range]) -> Vec<Vec<u8>> {
+pub fn page(document: &Document, pull: &Pull) -> Vec<Vec<u8>> {
+    let wanted = pull.wanted.iter().take(WANTED_MAX).filter_map(|id| document.find(*id));
+    let ranges = pull.ranges.iter().take(MEMBERS_MAX);
+    let chains = ranges.filter_map(|range| Some(document.chain(&range.author)?.since(range.from)));
     let mut room = PAGE_MAX;
-    let mut page = Vec::new();
-    for range in ranges.iter().take(MEMBERS_MAX) {
-        let Some(chain) = document.chain(&range.author) else { continue };
-        for signed in chain.since(range.from) {
-            let Some(left) = room.checked_sub(signed.bytes().len()) else { return page };
+    let fits = |signed: &&Signed| match room.checked_sub(signed.len()) {
+        Some(left) => {
             room = left;
-            page.push(signed.bytes().to_vec());
+            true
         }
-    }
-    page
+        None => false,
+    };
+    wanted.chain(chains.flatten()).take_while(fits).map(Signed::to_bytes).collect()
 }

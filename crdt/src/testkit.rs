@@ -1,11 +1,17 @@
 //! Members, charters and entries for tests.
 
+mod random;
+
+pub use random::Random;
+
 use crate::amount::Weight;
 use crate::charter::{Birth, CHARTER_VERSION, Charter, ClassRule, FeeCap, Founder, Recovery, ThresholdRule};
 use crate::document::Document;
 use crate::entry::Payload;
 use crate::governance::{Ballot, Choice, Effect, Output, Proposal, Spend};
+use crate::hash::Digest;
 use crate::id::{MemberId, ProposalId};
+use crate::limits::CO_SIGNERS_MAX;
 use crate::mining::MiningPolicy;
 use crate::signed::Signed;
 use crate::text::{Line, Note};
@@ -23,22 +29,22 @@ pub struct Person {
     /// The secret.
     pub key: SigningKey,
     /// The name.
-    pub name: &'static str,
+    pub name: String,
 }
 
-/// Names that tests speak of.
+/// The first people's names.
 pub const NAMES: [&str; 7] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"];
 
-/// `count` people with fixed keys.
-///
-/// # Panics
-///
-/// Above the number of [`NAMES`].
+/// `count` people with fixed keys; those after the [`NAMES`] go by number.
 #[must_use]
 pub fn people(count: usize) -> Vec<Person> {
-    assert!(count <= NAMES.len(), "there are {} names", NAMES.len());
-    let seeded = (1u8..).zip(NAMES).take(count);
-    seeded.map(|(seed, name)| Person { key: SigningKey::from_bytes(&[seed; 32]), name }).collect()
+    let named = (1u8..).zip(NAMES).map(|(seed, name)| ([seed; 32], name.to_owned()));
+    let numbered = (8u32..).map(|number| {
+        let seed = Digest::tagged("hashguild/testkit/person/v1", &[&number.to_be_bytes()]);
+        (seed.0, format!("member {number}"))
+    });
+    let people = named.chain(numbered).take(count);
+    people.map(|(seed, name)| Person { key: SigningKey::from_bytes(&seed), name }).collect()
 }
 
 impl Person {
@@ -67,7 +73,7 @@ impl Person {
 pub fn charter(people: &[Person]) -> Charter {
     let founder = |person: &Person| Founder {
         key: person.id(),
-        name: Line::try_from(person.name.to_owned()).expect("names are plain"),
+        name: Line::try_from(person.name.clone()).expect("names are plain"),
         weight: Weight::try_from(1).expect("one is a weight"),
         payout: payee(person.name.as_bytes().first().copied().unwrap_or_default()),
     };
@@ -83,7 +89,7 @@ pub fn charter(people: &[Person]) -> Charter {
         network: Network::Regtest,
         name: Line::try_from("Test guild".to_owned()).expect("plain"),
         founders: people.iter().map(founder).collect(),
-        co_signers: people.iter().map(Person::id).collect(),
+        co_signers: people.iter().map(Person::id).take(CO_SIGNERS_MAX).collect(),
         threshold: ThresholdRule::Standard,
         spend: ClassRule { more_than_percent: 50, period: 432, delay: 0 },
         mining: MiningPolicy::SOLO,
@@ -96,7 +102,7 @@ pub fn charter(people: &[Person]) -> Charter {
 /// A document that `people` may write.
 #[must_use]
 pub fn document(people: &[Person]) -> Document {
-    Document::new(charter(people).id(), people.iter().map(Person::id))
+    Document::new(&charter(people))
 }
 
 /// A standard script, different for each `seed`.

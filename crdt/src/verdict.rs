@@ -3,7 +3,7 @@
 use crate::Height;
 use crate::certificate::CertificateError;
 use crate::governance::SpendError;
-use crate::id::{MemberId, ProposalId};
+use crate::id::{MemberId, MemberKeyError, ProposalId};
 use std::fmt;
 
 /// What the fold did with an entry.
@@ -64,6 +64,9 @@ pub enum Ignored {
     /// Signed by the group, but not for what was proposed.
     #[error("certifies something else than was proposed")]
     OtherBody,
+    /// An invitation of a key that nobody can have.
+    #[error("the invited key: {0}")]
+    Guest(MemberKeyError),
     /// An invitation that would last too long.
     #[error("an invitation lasts {} blocks at most", crate::limits::INVITE_MAX)]
     LongInvite,

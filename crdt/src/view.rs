@@ -5,6 +5,7 @@
 use crate::charter::Charter;
 use crate::document::Document;
 use crate::fold::Folded;
+use crate::id::EntryId;
 use crate::state::{ProposalState, State};
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, AutoCommit, AutoSerde, AutomergeError, ObjId, ObjType, ROOT, ScalarValue};
@@ -131,7 +132,7 @@ fn proposal(
         put(doc, &ballot, "final", held.last)?;
         put(doc, &ballot, "reason", held.reason.to_string())?;
     }
-    if let Some(certificate) = &proposal.certificate {
+    if let Some(certificate) = proposal.certificate() {
         put(doc, map, "certificate", format!("{:?}", certificate.signature))?;
     }
     if let Some(settled) = &proposal.settled {
@@ -146,13 +147,17 @@ fn entries(doc: &mut AutoCommit, document: &Document, folded: &Folded) -> Result
     for (author, chain) in document.chains() {
         let shard = authors.next(doc)?;
         let mut shards = Shards::new(doc, &shard, &author.to_string())?;
-        for signed in chain.all() {
+        let adopted = document.adopted().filter(|signed| signed.entry().author == *author);
+        let evidence: Vec<EntryId> =
+            chain.fork().into_iter().flat_map(|fork| [fork.low.id(), fork.high.id()]).collect();
+        let adopted = adopted.filter(|signed| !evidence.contains(&signed.id()));
+        for signed in chain.all().chain(adopted) {
             let map = shards.object(doc, &signed.id().to_string())?;
             let entry = signed.entry();
             put(doc, &map, "seq", u64::from(entry.seq))?;
             put(doc, &map, "height", u64::from(entry.height))?;
             put(doc, &map, "kind", entry.payload.kind())?;
-            put(doc, &map, "bytes", ScalarValue::Bytes(signed.bytes().to_vec()))?;
+            put(doc, &map, "bytes", ScalarValue::Bytes(signed.to_bytes()))?;
             if let Some(verdict) = folded.verdicts.get(&signed.id()) {
                 put(doc, &map, "verdict", verdict.to_string())?;
             }

@@ -2,5 +2,6 @@
 //! problem documents (RFC 9457).
 
 pub mod dto;
+pub mod events;
 pub mod server;
 mod workspace;

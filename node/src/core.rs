@@ -6,10 +6,12 @@ pub mod ask;
 mod ceremony;
 mod commands;
 mod custody;
+mod decided;
 mod decisions;
 mod keygen;
 mod money;
 mod peers;
+mod record;
 mod workspace;
 
 use crate::api::dto::{Answer, Command};
@@ -20,8 +22,10 @@ use crate::net;
 use ask::Subject;
 use bitcoin::{BlockHash, Transaction};
 use ceremony::Ceremony;
+use crdt::signed::NotAnEntry;
 use crdt::{
-    ChainFacts, Charter, Document, Folded, GuildId, Height, MemberId, Payload, ProposalId, Signed, State,
+    ChainFacts, Change, Charter, Document, Fold, GuildId, Height, MemberId, Payload, ProposalId, Signed,
+    State,
 };
 use ed25519_dalek::SigningKey;
 use rand::{CryptoRng, RngCore};
@@ -50,6 +54,9 @@ pub enum Input {
     ShareStored(KeyShare),
     /// A person asks; answer under this number.
     Command(u64, Command),
+    /// What became of [`Effect::Verify`] of this number: the entries, in order, or what the first that is
+    /// none is.
+    Verified(u64, Result<Vec<Signed>, NotAnEntry>),
     /// Time passed.
     Tick,
 }
@@ -61,8 +68,15 @@ pub enum Effect {
     Journal(Record),
     /// What we had said is known again: from now on the journal counts as whole.
     TrustJournal,
-    /// Keep an entry of another member: peers can give it again.
-    Store(Signed),
+    /// A peer had what we said and we had not: the journal is one of the past. Durable before any later
+    /// effect.
+    DistrustJournal,
+    /// Keep entries of other members: peers can give them again.
+    Store(Vec<Signed>),
+    /// Verify what may be entries, away from this machine, and answer [`Input::Verified`].
+    Verify(u64, Vec<Vec<u8>>),
+    /// Tell whoever follows the events.
+    Tell(Change),
     /// Keep a secret, sealed, durable before any later effect.
     StoreSecret(String, Zeroizing<Vec<u8>>),
     /// Forget a secret that is needed no more.
@@ -92,6 +106,8 @@ pub struct Start {
     pub own: Vec<Signed>,
     /// What others said, from the store.
     pub others: Vec<Signed>,
+    /// What the store lost, in words.
+    pub lost: Option<String>,
     /// The other records of the journal.
     pub records: Vec<Record>,
     /// Our key share and the transcript it came from, if there are any.
@@ -122,7 +138,7 @@ pub struct Node {
     charter: Charter,
     guild: GuildId,
     document: Document,
-    folded: Folded,
+    fold: Fold,
     workspace: crdt::workspace::Workspace,
     tip: Option<Tip>,
     chain_lost: Option<String>,
@@ -133,7 +149,12 @@ pub struct Node {
     peers: peers::Peers,
     ceremonies: BTreeMap<Subject, Ceremony>,
     decisions: decisions::Local,
+    decided: BTreeMap<ProposalId, decided::Decided>,
+    /// A fork may have taken the proof of a decision out of the document.
+    decided_may_lack: bool,
     recovery: Option<peers::Recovery>,
+    /// What the store lost, until a peer has the same as we.
+    lost: Option<String>,
     addresses: Vec<String>,
     /// Since when each thing is waited for, by what `status` calls it.
     waits_since: BTreeMap<String, Timestamp>,
@@ -156,8 +177,7 @@ impl Node {
     /// If what was kept contradicts itself: our own chain with a gap, a share that is not of this key.
     pub fn start(start: Start, rng: Box<dyn Rng>, now: Timestamp) -> Outcome<Self> {
         let guild = start.charter.id();
-        let authors: Vec<MemberId> = start.charter.founders.iter().map(|founder| founder.key).collect();
-        let mut document = Document::new(guild, authors);
+        let mut document = Document::new(&start.charter);
         // Checked against the tip when they came.
         for signed in &start.own {
             if !matches!(document.insert(signed.clone(), Height::MAX), crdt::Insert::New(_)) {
@@ -173,12 +193,14 @@ impl Node {
         }
         let birth = &start.charter.birth;
         let facts = ChainFacts { height: birth.height, block_hash: birth.hash, settled: BTreeMap::new() };
-        let folded = crdt::fold(&start.charter, &document, &facts);
+        let mut fold = Fold::new(&start.charter, &facts);
+        document.take_touched();
+        fold.catch_up(&document);
         let me = MemberId::from(&start.key.verifying_key());
         let mut node = Self {
             me,
             guild,
-            folded,
+            fold,
             workspace: crdt::workspace::Workspace::default(),
             tip: None,
             chain_lost: None,
@@ -189,7 +211,10 @@ impl Node {
             peers: peers::Peers::new(start.bootstrap),
             ceremonies: BTreeMap::new(),
             decisions: decisions::Local::from_records(&start.records)?,
+            decided: BTreeMap::new(),
+            decided_may_lack: true,
             recovery: (!start.journal_intact).then(|| peers::Recovery::new(now)),
+            lost: start.lost,
             addresses: start.addresses,
             waits_since: BTreeMap::new(),
             key: start.key,
@@ -202,6 +227,8 @@ impl Node {
         if let Some((share, transcript)) = start.share {
             node.take_share(share, &transcript)?;
         }
+        node.recall_decided(&start.records);
+        node.note_certificates();
         node.open_treasury(start.wallet)?;
         node.allow_peers();
         Ok(node)
@@ -210,7 +237,6 @@ impl Node {
     /// Take one input.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         self.now = now;
-        let before = self.document.version();
         match input {
             Input::Net(event) => self.on_net(event),
             Input::Chain(update) => self.on_chain(*update),
@@ -218,11 +244,10 @@ impl Node {
             Input::Broadcast(decision, result) => self.decisions.broadcast(decision, result),
             Input::ShareStored(share) => self.share_stored(share),
             Input::Command(number, command) => self.on_command(number, command),
+            Input::Verified(number, entries) => self.on_verified(number, entries),
             Input::Tick => self.on_tick(),
         }
-        if self.document.version() != before {
-            self.refold();
-        }
+        self.follow_document();
         self.proceed();
     }
 
@@ -242,11 +267,16 @@ impl Node {
     }
 
     fn state(&self) -> &State {
-        &self.folded.state
+        self.fold.state()
     }
 
     fn tip_height(&self) -> Height {
         self.tip.map_or(self.charter.birth.height, |tip| tip.height)
+    }
+
+    /// What to call everybody.
+    pub fn names(&self) -> impl Fn(&MemberId) -> String {
+        |member| self.name(member)
     }
 
     fn name(&self, member: &MemberId) -> String {
@@ -255,17 +285,47 @@ impl Node {
 
     /// Everything that follows of itself from where we stand.
     fn proceed(&mut self) {
+        self.say_decided_again();
         self.introduce();
         self.drive_keygen();
         self.open_treasury_when_ready();
         self.drive_ceremonies();
     }
 
-    fn refold(&mut self) {
+    /// Take in what is new in the document.
+    fn follow_document(&mut self) {
+        let touched = self.document.take_touched();
+        if touched.is_empty() {
+            return;
+        }
+        let changes = self.fold.follow(&self.document, touched);
+        let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
+        self.tell(changes);
+        if proposed {
+            self.follow_chain(); // its payment may be on the chain already
+        }
+    }
+
+    /// Take in what is new on the chain.
+    fn follow_chain(&mut self) {
         let facts = self.facts();
-        self.folded = crdt::fold(&self.charter, &self.document, &facts);
+        let changes = self.fold.at(&facts);
+        self.tell(changes);
         self.note_certificates();
-        self.allow_peers();
+        self.allow_peers(); // invitations end
+    }
+
+    fn tell(&mut self, changes: Vec<Change>) {
+        let rekeyed =
+            |change: &Change| matches!(change, Change::Certified(_) | Change::Key | Change::Forked(_));
+        if changes.iter().any(rekeyed) {
+            self.note_certificates();
+        }
+        if changes.iter().any(|change| matches!(change, Change::Invited(_) | Change::Forked(_))) {
+            self.allow_peers();
+        }
+        self.decided_may_lack |= changes.iter().any(|change| matches!(change, Change::Forked(_)));
+        self.effects.extend(changes.into_iter().map(Effect::Tell));
     }
 
     fn on_tick(&mut self) {
@@ -293,9 +353,9 @@ impl Node {
             crdt::Insert::New(_) => {}
             other => return Err(Failure::because("cannot say that", format!("{other:?}"))),
         }
-        self.effects.push_back(Effect::Journal(Record::Own(signed.bytes().to_vec())));
+        self.effects.push_back(Effect::Journal(Record::Own(signed.to_bytes())));
         self.gossip(&signed);
-        self.refold();
+        self.follow_document();
         Ok(signed)
     }
 
@@ -327,15 +387,19 @@ impl Node {
         self.effects.push_back(Effect::Reply(number, answer));
     }
 
-    /// Who may connect: members, and guests whose invitation has not ended.
+    /// Who may connect: members, and guests whose invitation has not ended; but nobody who was cut off.
     fn allow_peers(&mut self) {
-        let state = &self.folded.state;
-        let tip = self.tip_height();
-        let guests = state.guests.iter().filter(|(_, invite)| invite.expiry >= tip).map(|(guest, _)| *guest);
+        let (state, tip, now) = (self.fold.state(), self.tip_height(), since_start(self.now));
+        let guests = state.guests().filter(|(_, expiry)| *expiry >= tip).map(|(guest, _)| guest);
         let mut allowed: BTreeSet<MemberId> = state.members.keys().copied().chain(guests).collect();
-        allowed.remove(&self.me);
+        allowed.retain(|peer| *peer != self.me && !self.peers.syncer.is_cut(peer, now));
         if self.peers.allow(&allowed) {
             self.effects.push_back(Effect::Net(net::Command::Allow(allowed)));
         }
     }
+}
+
+/// The time as the machine of anti-entropy counts it.
+const fn since_start(now: Timestamp) -> std::time::Duration {
+    std::time::Duration::from_millis(now.as_millis())
 }

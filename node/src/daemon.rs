@@ -1,6 +1,7 @@
 //! The daemon: one loop that feeds the machine and carries out its effects, strictly in order.
 
 use crate::api::dto::{Answer, Command};
+use crate::api::events::{self, Event};
 use crate::api::server::{self, Question};
 use crate::chain::{self, News};
 use crate::config::Config;
@@ -10,16 +11,17 @@ use crate::home::{self, Home};
 use crate::journal::{Journal, Record};
 use crate::keystore::Keystore;
 use crate::net;
-use crate::store::Store;
+use crate::store::{Kept, Store};
 use bitcoin::hex::DisplayHex as _;
-use crdt::{Charter, MemberId, Signed};
+use crdt::signed::NotAnEntry;
+use crdt::{Charter, MemberId, Signed, Verifier};
 use rand::rngs::OsRng;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use threshold::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// How often the machine hears of time.
@@ -43,6 +45,20 @@ struct Daemon {
     polling: bool,
     /// Who may connect, if the network did not take it yet.
     unsaid: Option<net::Command>,
+    verifier: Verifier,
+    verified: mpsc::Sender<Verified>,
+    events: broadcast::Sender<Event>,
+}
+
+/// The number of a verification, and what it said.
+type Verified = (u64, Result<Vec<Signed>, NotAnEntry>);
+
+/// Where the daemon's words go.
+struct Ends {
+    net: mpsc::Sender<net::Command>,
+    chain: mpsc::Sender<chain::Question>,
+    verified: mpsc::Sender<Verified>,
+    events: broadcast::Sender<Event>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one clock of the node, in its shell")]
@@ -81,10 +97,14 @@ pub async fn run(
         chain::start(config.bitcoind.clone(), config.network, charter.birth.clone());
 
     let key = keystore.member().clone();
-    let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, net_commands, chain_questions)?;
+    let (verified_in, mut verified) = mpsc::channel(net::limits::QUEUE);
+    let events = broadcast::Sender::new(events::BEHIND_MAX);
+    let ends =
+        Ends { net: net_commands, chain: chain_questions, verified: verified_in, events: events.clone() };
+    let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, ends)?;
     let mut tasks: JoinSet<Outcome<()>> = JoinSet::new();
     tasks.spawn(net::run(key, charter.id(), listen, net_events_in, net_commands_out));
-    tasks.spawn(server::serve(listener, questions_in, cookie, link_token));
+    tasks.spawn(server::serve(listener, questions_in, events, cookie, link_token));
     daemon.carry_out()?;
     ready(&charter, &config);
 
@@ -99,6 +119,7 @@ pub async fn run(
                 let stopped = || Failure::because("the chain thread", "it stopped");
                 daemon.on_news(news.ok_or_else(stopped)?)?;
             }
+            Some((number, entries)) = verified.recv() => daemon.feed(Input::Verified(number, entries))?,
             Some((command, reply)) = questions.recv() => daemon.on_question(command, reply)?,
             _ = tick.tick() => daemon.feed(Input::Tick)?,
             _ = poll.tick() => daemon.poll(),
@@ -111,6 +132,7 @@ pub async fn run(
     };
     drop(std::fs::remove_file(daemon.home.cookie()));
     tasks.shutdown().await;
+    daemon.store.close()?;
     outcome
 }
 
@@ -148,33 +170,34 @@ fn tokens(home: &Home) -> Outcome<(String, String)> {
 }
 
 impl Daemon {
-    fn open(
-        home: Home,
-        config: &Config,
-        charter: Charter,
-        keystore: Keystore,
-        net: mpsc::Sender<net::Command>,
-        chain: mpsc::Sender<chain::Question>,
-    ) -> Outcome<Self> {
+    fn open(home: Home, config: &Config, charter: Charter, keystore: Keystore, ends: Ends) -> Outcome<Self> {
         let (journal, records, journal_intact) = open_journal(&home)?;
-        let store = Store::open(&home)?;
+        let mut store = Store::open(&home)?;
         let fail = |error: &dyn std::fmt::Display| Failure::because("cannot open the wallet", error);
         let mut wallet = wallet::Store::open(store.db()).map_err(|error| fail(&error))?;
         let kept = wallet.load().or_else(|error| {
             tracing::warn!(target: "guild::wallet", %error, "the wallet is read from the chain again");
             wallet.clear().map(|()| None)
         });
-        let guild = charter.id();
+        let verifier = Verifier::new(&charter);
         let me = MemberId::from(&keystore.member().verifying_key());
         let own = records.iter().filter_map(|record| match record {
-            Record::Own(bytes) => Some(Signed::verify(bytes, guild)),
+            Record::Own(bytes) => Some(verifier.verify(bytes)),
             _ => None,
         });
-        let own = own.collect::<Result<_, _>>().map_err(|why| Failure::because("the journal", why))?;
+        let own: Vec<Signed> =
+            own.collect::<Result<_, _>>().map_err(|why| Failure::because("the journal", why))?;
+        let Kept { mut entries, lost } = store.entries(&verifier)?;
+        entries.retain(|signed| signed.entry().author != me);
+        let lost = lost.filter(|_| !own.is_empty()); // a node that never spoke has lost nothing
+        if let Some(lost) = &lost {
+            tracing::warn!(target: "guild::store", lost, "peers are asked for what others said");
+        }
         let start = Start {
             key: keystore.member().clone(),
             own,
-            others: store.entries(guild)?.into_iter().filter(|signed| signed.entry().author != me).collect(),
+            others: entries,
+            lost,
             share: kept_share(&home, &keystore)?,
             keygen: keystore.load(Node::KEYGEN_SECRET)?,
             wallet: kept.map_err(|error| fail(&error))?,
@@ -192,12 +215,15 @@ impl Daemon {
             journal,
             store,
             wallet,
-            net,
-            chain,
+            net: ends.net,
+            chain: ends.chain,
             replies: HashMap::new(),
             next_reply: 0,
             polling: false,
             unsaid: None,
+            verifier,
+            verified: ends.verified,
+            events: ends.events,
         })
     }
 
@@ -257,13 +283,26 @@ impl Daemon {
         }
     }
 
+    /// Verify on another thread; what comes of it is an input like any other.
+    fn verify(&self, number: u64, entries: Vec<Vec<u8>>) {
+        let (verifier, verified) = (self.verifier.clone(), self.verified.clone());
+        tokio::task::spawn_blocking(move || {
+            drop(verified.blocking_send((number, verify_in_order(&verifier, &entries))));
+        });
+    }
+
     /// Carry out what the machine wants, in order. A failure of the disk stops the node.
     fn carry_out(&mut self) -> Outcome<()> {
         while let Some(effect) = self.node.next_effect() {
             match effect {
                 Effect::Journal(record) => self.journal.append(&record)?,
                 Effect::TrustJournal => mark_journal(&self.home)?,
-                Effect::Store(signed) => self.store.keep(&signed)?,
+                Effect::DistrustJournal => home::remove(&self.home.journal_mark())?,
+                Effect::Store(entries) => self.store.keep(&entries)?,
+                Effect::Verify(number, entries) => self.verify(number, entries),
+                Effect::Tell(change) => {
+                    drop(self.events.send(Event::of(&change, self.node.names()))); // nobody may be listening
+                }
                 Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
                 Effect::StoreShare(epoch, share) => {
@@ -291,6 +330,11 @@ impl Daemon {
     }
 }
 
+/// The first that is no entry says what all are worth: honest peers send entries only.
+fn verify_in_order(verifier: &Verifier, entries: &[Vec<u8>]) -> Result<Vec<Signed>, NotAnEntry> {
+    entries.iter().map(|bytes| verifier.verify(bytes)).collect()
+}
+
 /// The journal of this node. One that is missing, or not the one these keys began with, is not trusted:
 /// a restored backup must not sign its own past a second time.
 fn open_journal(home: &Home) -> Outcome<(Journal, Vec<Record>, bool)> {
@@ -305,7 +349,10 @@ fn open_journal(home: &Home) -> Outcome<(Journal, Vec<Record>, bool)> {
         tracing::warn!(target: "guild::journal", bytes = opened.cut, "cut off a half-written record");
     }
     let mark = std::fs::read(home.journal_mark()).unwrap_or_default();
-    let intact = matches!(opened.records.first(), Some(Record::Begin(id)) if mark == id);
+    let intact = match opened.records.first() {
+        Some(Record::Begin(id)) => mark == mark_of(&path, *id)?,
+        _ => false,
+    };
     Ok((opened.journal, opened.records, intact))
 }
 
@@ -327,9 +374,18 @@ pub fn new_journal(home: &Home) -> Outcome<Journal> {
 /// If there is none, or the disk refuses.
 pub fn mark_journal(home: &Home) -> Outcome<()> {
     match Journal::open(&home.journal())?.records.first() {
-        Some(Record::Begin(id)) => home::write_private(&home.journal_mark(), id),
+        Some(Record::Begin(id)) => home::write_private(&home.journal_mark(), &mark_of(&home.journal(), *id)?),
         _ => Err(Failure::because("cannot mark the journal", "it has no beginning")),
     }
+}
+
+/// What names this journal in this place: its id and the file itself, so that a copy of the whole folder
+/// that is put back is not taken for the journal that went on.
+fn mark_of(journal: &std::path::Path, id: [u8; 16]) -> Outcome<Vec<u8>> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file =
+        std::fs::metadata(journal).map_err(|error| Failure::because("cannot look at the journal", error))?;
+    Ok([&id[..], &file.dev().to_be_bytes(), &file.ino().to_be_bytes()].concat())
 }
 
 fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<(threshold::KeyShare, Vec<u8>)>> {

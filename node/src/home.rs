@@ -150,6 +150,20 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Outcome<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
 }
 
+/// Remove a file, if it is there, so that it stays removed.
+///
+/// # Errors
+///
+/// If the disk refuses.
+pub fn remove(path: &Path) -> Outcome<()> {
+    let fail = |error| Failure::because(format_args!("cannot remove {}", path.display()), error);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    File::open(path.parent().unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(fail)
+}
+
 /// Write a new private file.
 ///
 /// # Errors

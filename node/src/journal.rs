@@ -5,7 +5,7 @@
 
 use crate::error::{Failure, Outcome};
 use bitcoin::Txid;
-use crdt::{Height, ProposalId};
+use crdt::{Certificate, Height, ProposalId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -41,6 +41,13 @@ pub enum Record {
         decision: ProposalId,
         /// The transaction in consensus encoding.
         transaction: Vec<u8>,
+    },
+    /// A decision and its proof, to be said again should its author's fork take them away.
+    Decided {
+        /// The proof.
+        certificate: Certificate,
+        /// The entry that proposed it.
+        proposal: Vec<u8>,
     },
 }
 

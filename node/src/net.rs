@@ -47,6 +47,14 @@ pub struct Received {
     from: PeerId,
 }
 
+impl Received {
+    /// The peer that passed it on to us.
+    #[must_use]
+    pub fn from(&self) -> Option<MemberId> {
+        member_of(&self.from)
+    }
+}
+
 /// Whether a gossip message goes on to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {

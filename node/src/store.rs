@@ -1,17 +1,40 @@
 //! The database: what others said, in sled. It holds only what peers can give back: losing it costs a
 //! resync, never money. (sled's `flush` does not fsync on Linux; see [`crate::journal`] for what must
 //! survive a power cut.)
+//!
+//! Entries rest in the order they came, many to a value: one to a value takes four times the room. What
+//! comes one by one is kept loose and packed from time to time.
 
 use crate::error::{Failure, Outcome};
 use crate::home::Home;
-use crdt::{GuildId, Signed};
+use crdt::{Signed, Verifier};
 use std::path::Path;
+
+/// Bytes of entries in one value, about.
+const CHUNK: usize = 16 * 1024;
+/// Loose values before they are packed.
+const LOOSE_MAX: usize = 64;
+/// Where the number of entries is kept at a clean stop.
+const COUNT: &[u8] = b"entries";
 
 /// An open database.
 #[derive(Debug)]
 pub struct Store {
     db: sled::Db,
-    entries: sled::Tree,
+    packed: sled::Tree,
+    loose: sled::Tree,
+    next: u64,
+    loose_values: usize,
+    entries: u64,
+}
+
+/// What a database gave when it was opened.
+#[derive(Debug)]
+pub struct Kept {
+    /// Entries that verified, in the order they came.
+    pub entries: Vec<Signed>,
+    /// What is missing, in words, if something is: peers have it.
+    pub lost: Option<String>,
 }
 
 fn fail(error: impl std::fmt::Display) -> Failure {
@@ -37,8 +60,12 @@ impl Store {
                 sled::open(&path).map_err(fail)?
             }
         };
-        let entries = db.open_tree("entries").map_err(fail)?;
-        Ok(Self { db, entries })
+        let packed = db.open_tree("packed").map_err(fail)?;
+        let loose = db.open_tree("loose").map_err(fail)?;
+        let last = |tree: &sled::Tree| tree.last().map(|last| last.map_or(0, |(key, _)| number(&key)));
+        let next = last(&packed).map_err(fail)?.max(last(&loose).map_err(fail)?) + 1;
+        let loose_values = loose.len();
+        Ok(Self { db, packed, loose, next, loose_values, entries: 0 })
     }
 
     /// The database itself, for the wallet's own tree.
@@ -47,36 +74,122 @@ impl Store {
         &self.db
     }
 
-    /// Keep an entry.
+    /// Keep entries.
     ///
     /// # Errors
     ///
     /// If sled refuses.
-    pub fn keep(&self, signed: &Signed) -> Outcome<()> {
-        let entry = signed.entry();
-        let mut key = entry.author.to_bytes().to_vec();
-        key.extend_from_slice(&entry.seq.to_be_bytes());
-        key.extend_from_slice(&signed.id().to_bytes());
-        self.entries.insert(key, signed.bytes()).map(drop).map_err(fail)
+    pub fn keep(&mut self, entries: &[Signed]) -> Outcome<()> {
+        self.entries += entries.len() as u64;
+        let frames: Vec<Vec<u8>> = entries.iter().map(|signed| frame(signed.to_bytes())).collect();
+        if frames.iter().map(Vec::len).sum::<usize>() >= CHUNK / 2 {
+            return self.pack(frames);
+        }
+        let number = self.number();
+        self.loose.insert(number, frames.concat()).map_err(fail)?;
+        self.loose_values += 1;
+        if self.loose_values > LOOSE_MAX { self.pack_loose() } else { Ok(()) }
     }
 
-    /// All entries kept, in the order of author and sequence. One that does not verify is skipped: peers
-    /// have it.
+    fn number(&mut self) -> [u8; 8] {
+        self.next += 1;
+        self.next.to_be_bytes()
+    }
+
+    /// Write `frames` to as few values as they fit.
+    fn pack(&mut self, frames: Vec<Vec<u8>>) -> Outcome<()> {
+        let mut batch = sled::Batch::default();
+        let mut chunk = Vec::new();
+        for frame in frames {
+            if chunk.len() + frame.len() > CHUNK && !chunk.is_empty() {
+                batch.insert(&self.number(), std::mem::take(&mut chunk));
+            }
+            chunk.extend(frame);
+        }
+        if !chunk.is_empty() {
+            batch.insert(&self.number(), chunk);
+        }
+        self.packed.apply_batch(batch).map_err(fail)
+    }
+
+    /// Pack what is loose. A crash between the two steps leaves entries twice, which is one too many and no
+    /// harm.
+    fn pack_loose(&mut self) -> Outcome<()> {
+        let values: Vec<_> = self.loose.iter().values().collect::<Result<_, _>>().map_err(fail)?;
+        let frames = values.iter().flat_map(|value| frames(value).map(frame)).collect();
+        self.pack(frames)?;
+        self.loose.clear().map_err(fail)?;
+        self.loose_values = 0;
+        Ok(())
+    }
+
+    /// All entries kept, verified again on every core. What does not verify is skipped: peers have it.
     ///
     /// # Errors
     ///
     /// If sled cannot read.
-    pub fn entries(&self, guild: GuildId) -> Outcome<Vec<Signed>> {
-        let mut entries = Vec::new();
-        for kept in &self.entries {
-            let (_, bytes) = kept.map_err(fail)?;
-            match Signed::verify(&bytes, guild) {
-                Ok(signed) => entries.push(signed),
-                Err(why) => tracing::warn!(target: "guild::store", %why, "dropped a damaged entry"),
-            }
-        }
-        Ok(entries)
+    pub fn entries(&mut self, verifier: &Verifier) -> Outcome<Kept> {
+        let values = self.packed.iter().values().chain(self.loose.iter().values());
+        let values: Vec<_> = values.collect::<Result<_, _>>().map_err(fail)?;
+        let frames: Vec<&[u8]> = values.iter().flat_map(|value| frames(value)).collect();
+        let entries = verify_all(&frames, verifier);
+        self.entries = entries.len() as u64;
+        let count = self.db.get(COUNT).map_err(fail)?.map_or(0, |count| number(&count));
+        let missing = count.saturating_sub(self.entries).max((frames.len() - entries.len()) as u64);
+        let lost = if !self.db.was_recovered() {
+            Some("the database is new".to_owned())
+        } else {
+            (missing > 0).then(|| format!("the database lost {missing} entries"))
+        };
+        Ok(Kept { entries, lost })
     }
+
+    /// Leave everything as small and whole as it can be.
+    ///
+    /// # Errors
+    ///
+    /// If sled refuses.
+    pub fn close(&mut self) -> Outcome<()> {
+        self.pack_loose()?;
+        self.db.insert(COUNT, &self.entries.to_be_bytes()).map_err(fail)?;
+        self.db.flush().map(drop).map_err(fail)
+    }
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// An entry as it rests: its length, then itself.
+fn frame(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let bytes = bytes.as_ref();
+    let len = u32::try_from(bytes.len()).expect("an entry is small");
+    [&len.to_be_bytes(), bytes].concat()
+}
+
+/// The entries in a value. A length that does not fit ends it.
+fn frames(mut value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (len, rest) = value.split_first_chunk::<4>()?;
+        let (entry, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)?;
+        value = rest;
+        Some(entry)
+    })
+}
+
+/// Verify on every core, in order; what does not verify is left out.
+fn verify_all(frames: &[&[u8]], verifier: &Verifier) -> Vec<Signed> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = frames.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let workers = frames.chunks(share).map(|chunk| {
+            scope.spawn(move || {
+                chunk.iter().filter_map(|bytes| verifier.verify(bytes).ok()).collect::<Vec<_>>()
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("verifying does not panic")).collect()
+    })
 }
 
 /// A crash while sled writes a snapshot leaves a half one that sled then takes for the newest.

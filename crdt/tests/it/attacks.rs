@@ -14,7 +14,7 @@ use automerge::{
 };
 use crdt::edit::{STEPS_MAX, Sheet, Step, Text, actor};
 use crdt::limits::{ENTRY_MAX, HELD_PER_AUTHOR, QUOTA_ENTRIES};
-use crdt::sync::{Frontier, Range};
+use crdt::sync::{Frontier, Pull};
 use crdt::testkit::{ballot, people, spend};
 use crdt::text::{NOTE_MAX, Note};
 use crdt::workspace::{EditIgnored, EditVerdict, Workspace};
@@ -123,13 +123,15 @@ fn sealed(body: &[u8]) -> Vec<u8> {
 fn nothing_at_any_door(hostile: &[u8]) {
     let mut guild = guild(3);
     let id = guild.charter.id();
+    let door = guild.document.verifier();
     let draft = begin(&mut guild, 1, "the text");
     let before = Workspace::of(&guild.document).hash();
     let genuine = entry(guild.person(0), id, (0, None, TIP), 1, Payload::Accept);
-    let (body, _) = genuine.bytes().split_at(genuine.bytes().len() - 1);
+    let genuine = genuine.to_bytes();
+    let (body, _) = genuine.split_at(genuine.len() - 1);
     let (_, header) = body.split_at(64);
     let spoken = [header, &[0]].concat();
-    assert!(Signed::verify(&sealed(&spoken), id).is_ok(), "the forger's tools work");
+    assert!(door.verify(&sealed(&spoken)).is_ok(), "the forger's tools work");
     let mut doors = vec![hostile.to_vec(), sealed(hostile)];
     // In place of what is said, and behind the number of every kind of saying.
     doors.push(sealed(&[header, hostile].concat()));
@@ -140,13 +142,13 @@ fn nothing_at_any_door(hostile: &[u8]) {
     // On the wire a page is a list of such bytes, and that is all it is.
     let page = crate::harness::over_the_wire(&doors);
     for bytes in page {
-        assert!(Signed::verify(&bytes, id).is_err(), "hostile bytes are no entry");
+        assert!(door.verify(&bytes).is_err(), "hostile bytes are no entry");
     }
     if let Ok(theirs) = postcard::from_bytes::<Frontier>(hostile) {
         drop(Frontier::of(&guild.document).lacks(&theirs));
     }
-    if let Ok(ranges) = postcard::from_bytes::<Vec<Range>>(hostile) {
-        drop(crdt::sync::page(&guild.document, &ranges));
+    if let Ok(asked) = postcard::from_bytes::<Pull>(hostile) {
+        drop(crdt::sync::page(&guild.document, &asked));
     }
     assert!(Charter::from_bytes(hostile).is_err());
     assert_eq!(Workspace::of(&guild.document).hash(), before);
@@ -353,13 +355,13 @@ fn rle_bomb_few_bytes_are_few_operations() {
         .say(0, edit(Sheet::Draft(draft), &[draft], vec![splice(Text::Body, 0, 0, &"a".repeat(NOTE_MAX))]));
     let small = vec![splice(Text::Body, 0, u32::try_from(NOTE_MAX).expect("small"), "")];
     let erase = guild.say(0, edit(Sheet::Draft(draft), &[all.id()], small));
-    assert!(erase.bytes().len() < 300);
+    assert!(erase.to_bytes().len() < 300);
     let made = changes(&Workspace::of(&guild.document), draft);
     let operations = |id: EntryId| {
         let by = made.iter().find(|change| change.actor_id().to_bytes() == actor(id).as_slice());
         by.expect("applied").len()
     };
-    assert!(operations(all.id()) <= all.bytes().len());
+    assert!(operations(all.id()) <= all.to_bytes().len());
     // Taking out is the one thing that says much in few bytes: never more than somebody put in before.
     assert_eq!(operations(erase.id()), NOTE_MAX);
     let again =
@@ -377,9 +379,10 @@ fn deflate_bomb_an_entry_is_as_long_as_what_it_says() {
     nothing_at_any_door(&packed);
     // A length that promises more than there is buys nothing: no memory is taken on its word.
     let genuine = entry(guild(2).person(0), guild(2).charter.id(), (0, None, TIP), 1, Payload::Accept);
-    let body = &genuine.bytes()[64..genuine.bytes().len() - 1];
+    let genuine = genuine.to_bytes();
+    let body = &genuine[64..genuine.len() - 1];
     let edit = [body, &[11, 5, 0, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
-    assert!(Signed::verify(&sealed(&edit), guild(2).charter.id()).is_err());
+    assert!(guild(2).document.verifier().verify(&sealed(&edit)).is_err());
     assert!(ENTRY_MAX < packed.len() * 100);
 }
 
@@ -504,7 +507,7 @@ fn orphan_queue_edits_on_nothing_wait_outside_automerge() {
     let next = guild.say(1, edit(Sheet::Draft(draft), &[draft], vec![splice(Text::Body, 0, 0, "y")])).id();
     workspace.follow(&guild.document);
     assert_eq!(workspace.verdict(next), Some(&EditVerdict::Applied));
-    let mut alone = Document::new(guild.charter.id(), [guild.id(1)]);
+    let mut alone = guild.empty();
     guild.document.chain(&guild.id(1)).expect("spoke").entries().iter().for_each(|signed| {
         alone.insert(signed.clone(), TIP);
     });

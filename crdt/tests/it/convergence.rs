@@ -6,6 +6,7 @@ use crdt::testkit::{Person, ballot, facts, spend};
 use crdt::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
+use std::collections::BTreeSet;
 
 /// One entry to be made. Small numbers, so that a failure shrinks to a story.
 #[derive(Debug, Clone)]
@@ -99,6 +100,7 @@ fn expected(all: &[Signed], author: MemberId) -> (Vec<EntryId>, Option<[EntryId;
                 && usize::try_from(entry.seq).expect("small") == stand.len()
                 && entry.prev == last
                 && (height..=TIP + limits::AHEAD).contains(&entry.height)
+                && within_quota(all, &stand, entry)
         });
         let mut next: Vec<&Signed> = next.collect();
         next.sort_by_key(|signed| signed.id());
@@ -112,6 +114,37 @@ fn expected(all: &[Signed], author: MemberId) -> (Vec<EntryId>, Option<[EntryId;
             [low, high, ..] => return (stand, Some([low.id(), high.id()])),
         }
     }
+}
+
+/// Whether `entry` may follow what stands: its author has made fewer proposals in its stretch of blocks.
+fn within_quota(all: &[Signed], stand: &[EntryId], entry: &Entry) -> bool {
+    let bucket = |entry: &Entry| entry.height / limits::PROPOSAL_BLOCKS;
+    let proposal = |entry: &Entry| matches!(entry.payload, Payload::Propose(_));
+    let stands = all.iter().filter(|signed| stand.contains(&signed.id())).map(Signed::entry);
+    let made = stands.filter(|before| proposal(before) && bucket(before) == bucket(entry)).count();
+    !proposal(entry) || made < usize::try_from(limits::PROPOSALS).expect("few")
+}
+
+/// Proposals that count although they fell with their author's chain, from the definition in §5.
+fn expected_adopted(all: &[Signed], stands: &BTreeSet<EntryId>) -> BTreeSet<EntryId> {
+    let standing = all.iter().filter(|signed| stands.contains(&signed.id()));
+    let named = standing.filter_map(|signed| match &signed.entry().payload {
+        Payload::Ballot(ballot) => Some((signed.entry().author, EntryId(ballot.proposal.0))),
+        _ => None,
+    });
+    let named: BTreeSet<(MemberId, EntryId)> = named.collect();
+    let forked = |author| expected(all, author).1.is_some();
+    let fallen = all.iter().filter(|signed| {
+        let entry = signed.entry();
+        matches!(entry.payload, Payload::Propose(_))
+            && (0..=TIP + limits::AHEAD).contains(&entry.height)
+            && !stands.contains(&signed.id())
+            && forked(entry.author)
+    });
+    let by_another = |signed: &&Signed| {
+        named.iter().any(|(voter, id)| *id == signed.id() && *voter != signed.entry().author)
+    };
+    fallen.filter(by_another).map(Signed::id).collect()
 }
 
 /// A node that hears what `hears` picks, in the steps' order, while its chain grows in the middle.
@@ -135,14 +168,59 @@ fn node(guild: &Guild, steps: &[Step], all: &[Signed], hears: impl Fn(usize, &St
     document
 }
 
-fn agree(guild: &Guild, all: &[Signed], one: &Document, other: &Document) -> Result<(), TestCaseError> {
+/// What a node gets from others who have everything: the proposals it wants by id.
+fn ask_for_wanted(document: &mut Document, all: &[Signed]) {
+    for _ in 0..2 {
+        let wanted: BTreeSet<EntryId> = document.wanted().collect();
+        all.iter().filter(|signed| wanted.contains(&signed.id())).for_each(|signed| {
+            document.insert(signed.clone(), TIP);
+        });
+    }
+}
+
+/// A fold that followed a document as it grew is what a fold from scratch is.
+fn followed(guild: &Guild, steps: &[Step], all: &[Signed]) -> (Document, Fold) {
+    let mut order: Vec<(u16, &Signed)> = steps.iter().map(|step| step.order).zip(all).collect();
+    order.sort_by_key(|(place, _)| *place);
+    let mut document = guild.empty();
+    let mut fold = Fold::new(&guild.charter, &facts(LOW_TIP));
+    let mut follow = |document: &mut Document| {
+        let touched = document.take_touched();
+        fold.follow(document, touched);
+    };
+    for (_, signed) in order {
+        document.insert(signed.clone(), TIP);
+        follow(&mut document);
+    }
+    ask_for_wanted(&mut document, all);
+    follow(&mut document);
+    fold.at(&facts(TIP));
+    (document, fold)
+}
+
+fn agree(
+    guild: &Guild,
+    all: &[Signed],
+    (one, other): (&Document, &Document),
+    complete: bool,
+) -> Result<(), TestCaseError> {
+    let mut stands = BTreeSet::new();
     for author in guild.people.iter().map(Person::id) {
         let (stand, fork) = expected(all, author);
+        stands.extend(stand.iter().copied());
         for document in [one, other] {
             let chain = document.chain(&author).expect("on the roll");
             prop_assert_eq!(chain.entries().iter().map(Signed::id).collect::<Vec<_>>(), stand.clone());
             prop_assert_eq!(chain.fork().map(|fork| [fork.low.id(), fork.high.id()]), fork);
         }
+    }
+    let adopted = expected_adopted(all, &stands);
+    let [ours, theirs] = [one, other].map(|node| node.adopted().map(Signed::id).collect::<BTreeSet<_>>());
+    prop_assert_eq!(&ours, &theirs);
+    // Among nodes that heard parts only, nobody may have kept a proposal that a vote names out of the blue.
+    prop_assert!(ours.is_subset(&adopted) && (!complete || ours == adopted));
+    for document in [one, other] {
+        prop_assert_eq!(document.all().count(), document.len(), "everything once");
     }
     prop_assert_eq!(Frontier::of(one).digest(), Frontier::of(other).digest());
     let folded = [one, other].map(|document| fold(&guild.charter, document, &facts(TIP)));
@@ -154,7 +232,7 @@ fn agree(guild: &Guild, all: &[Signed], one: &Document, other: &Document) -> Res
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: cases("HASHGUILD_CASES", 2_000),
+        cases: cases("HASHGUILD_CASES", 10_000),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -166,14 +244,23 @@ proptest! {
     ) {
         let guild = guild(3);
         let all = entries(&guild, &steps);
-        let one = node(&guild, &steps, &all, |_, _| true);
+        let mut one = node(&guild, &steps, &all, |_, _| true);
         let shuffled: Vec<Step> = steps
             .iter()
             .zip(&keys)
             .map(|(step, key)| Step { order: *key, again: step.again.map(|again| again ^ key), ..step.clone() })
             .collect();
-        let other = node(&guild, &shuffled, &all, |_, _| true);
-        agree(&guild, &all, &one, &other)?;
+        let mut other = node(&guild, &shuffled, &all, |_, _| true);
+        ask_for_wanted(&mut one, &all);
+        ask_for_wanted(&mut other, &all);
+        agree(&guild, &all, (&one, &other), true)?;
+        let (document, fold) = followed(&guild, &shuffled, &all);
+        agree(&guild, &all, (&one, &document), true)?;
+        let scratch = crdt::fold(&guild.charter, &document, &facts(TIP));
+        prop_assert_eq!(fold.state(), &scratch.state, "step by step and from scratch");
+        for (id, verdict) in scratch.verdicts {
+            prop_assert_eq!(explain(&guild.charter, &document, &facts(TIP), id), Some(verdict));
+        }
     }
 
     #[test]
@@ -187,8 +274,8 @@ proptest! {
             converge(a, b, TIP, 12) + converge(b, c, TIP, 12) + converge(c, a, TIP, 12) > 0
         });
         prop_assert!(turns.count() <= steps.len(), "they never come to rest");
-        agree(&guild, &all, a, b)?;
-        agree(&guild, &all, a, c)?;
+        agree(&guild, &all, (a, b), false)?;
+        agree(&guild, &all, (a, c), false)?;
     }
 }
 

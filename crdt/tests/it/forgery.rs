@@ -1,6 +1,6 @@
 //! Bytes that claim to be entries: what the door refuses, each by its name.
 
-use crate::harness::{TIP, entry, guild};
+use crate::harness::{TIP, entry, guild, with_charter};
 use crdt::limits::ENTRY_MAX;
 use crdt::signed::NotAnEntry;
 use crdt::testkit::{people, spend};
@@ -20,34 +20,34 @@ fn sealed(who: usize, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn genuine() -> (Signed, GuildId) {
+fn genuine() -> (Signed, crdt::Verifier) {
     let guild = guild(3);
     let id = guild.charter.id();
-    (entry(guild.person(0), id, (0, None, 5), 1, spend(70_000)), id)
+    (entry(guild.person(0), id, (0, None, 5), 1, spend(70_000)), crdt::Verifier::new(&guild.charter))
 }
 
 #[test]
 fn a_genuine_entry_is_read_as_it_was_written() {
-    let (signed, guild) = genuine();
-    assert_eq!(Signed::verify(signed.bytes(), guild), Ok(signed.clone()));
-    assert_eq!(sealed(0, &signed.bytes()[BODY..]), signed.bytes(), "the forger's tools work");
+    let (signed, door) = genuine();
+    assert_eq!(door.verify(&signed.to_bytes()), Ok(signed.clone()));
+    assert_eq!(sealed(0, &signed.to_bytes()[BODY..]), signed.to_bytes(), "the forger's tools work");
 }
 
 #[test]
 fn any_flipped_bit_is_refused() {
-    let (signed, guild) = genuine();
-    for bit in 0..signed.bytes().len() * 8 {
-        let mut bytes = signed.bytes().to_vec();
+    let (signed, door) = genuine();
+    for bit in 0..signed.to_bytes().len() * 8 {
+        let mut bytes = signed.to_bytes().to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        assert!(Signed::verify(&bytes, guild).is_err(), "bit {bit}");
+        assert!(door.verify(&bytes).is_err(), "bit {bit}");
     }
 }
 
 #[test]
 fn a_signature_of_somebody_else_is_refused() {
-    let (signed, guild) = genuine();
-    let forged = sealed(1, &signed.bytes()[BODY..]);
-    assert_eq!(Signed::verify(&forged, guild), Err(NotAnEntry::Signature(signed.entry().author)));
+    let (signed, door) = genuine();
+    let forged = sealed(1, &signed.to_bytes()[BODY..]);
+    assert_eq!(door.verify(&forged), Err(NotAnEntry::Signature(signed.entry().author)));
 }
 
 #[test]
@@ -57,15 +57,15 @@ fn a_signature_with_a_larger_scalar_is_refused() {
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
-    let (signed, guild) = genuine();
-    let mut bytes = signed.bytes().to_vec();
+    let (signed, door) = genuine();
+    let mut bytes = signed.to_bytes().to_vec();
     let mut carry = 0;
     for (byte, add) in bytes[32..64].iter_mut().zip(L) {
         let sum = u16::from(*byte) + u16::from(add) + carry;
         *byte = u8::try_from(sum & 0xff).unwrap();
         carry = sum >> 8;
     }
-    assert_eq!(Signed::verify(&bytes, guild), Err(NotAnEntry::Signature(signed.entry().author)));
+    assert_eq!(door.verify(&bytes), Err(NotAnEntry::Signature(signed.entry().author)));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_signature_without_a_nonce_is_refused() {
     // R is the neutral point, s = H(R ‖ A ‖ M)·a: whoever checks loosely, or in batches, lets it pass.
     let old: Vec<u8> = hex::FromHex::from_hex(include_str!("../data/entry-accept.hex").trim()).unwrap();
     let guild = guild(3);
-    let signed = Signed::verify(&old, guild.charter.id()).unwrap();
+    let signed = crdt::Verifier::new(&guild.charter).verify(&old).unwrap();
     let mut bytes = old.clone();
     bytes[..32].fill(0);
     bytes[0] = 1;
@@ -81,54 +81,55 @@ fn a_signature_without_a_nonce_is_refused() {
     bytes[32..BODY].copy_from_slice(&<[u8; 32] as hex::FromHex>::from_hex(s).unwrap());
     let loose = Signature::from_slice(&bytes[..BODY]).unwrap();
     assert!(guild.person(0).key.verifying_key().verify(&signed.id().to_bytes(), &loose).is_ok());
-    let refused = Signed::verify(&bytes, guild.charter.id());
+    let refused = crdt::Verifier::new(&guild.charter).verify(&bytes);
     assert_eq!(refused, Err(NotAnEntry::Signature(guild.id(0))));
 }
 
 #[test]
 fn a_second_encoding_of_an_entry_is_refused() {
-    let (signed, guild) = genuine();
-    let body = &signed.bytes()[BODY..];
+    let (signed, door) = genuine();
+    let body = &signed.to_bytes()[BODY..];
     let seq = SEQ - BODY;
     assert_eq!(body[seq], 0, "the sequence number is here");
     let overlong = [&body[..seq], &[0x80, 0x00], &body[seq + 1..]].concat();
     let trailing = [body, &[0]].concat();
     for (name, other) in [("an overlong varint", overlong), ("trailing bytes", trailing)] {
-        assert_eq!(Signed::verify(&sealed(0, &other), guild), Err(NotAnEntry::NotCanonical), "{name}");
+        assert_eq!(door.verify(&sealed(0, &other)), Err(NotAnEntry::NotCanonical), "{name}");
     }
 }
 
 #[test]
 fn a_cut_an_empty_or_an_overlong_entry_is_refused() {
-    let (signed, guild) = genuine();
-    for len in 0..signed.bytes().len() {
-        assert!(Signed::verify(&signed.bytes()[..len], guild).is_err(), "{len} bytes");
+    let (signed, door) = genuine();
+    for len in 0..signed.to_bytes().len() {
+        assert!(door.verify(&signed.to_bytes()[..len]).is_err(), "{len} bytes");
     }
     let long = vec![0; ENTRY_MAX + 1];
-    assert_eq!(Signed::verify(&long, guild), Err(NotAnEntry::TooLong(ENTRY_MAX + 1)));
-    assert_eq!(Signed::verify(&vec![0; ENTRY_MAX], guild), Err(NotAnEntry::Malformed));
+    assert_eq!(door.verify(&long), Err(NotAnEntry::TooLong(ENTRY_MAX + 1)));
+    assert_eq!(door.verify(&vec![0; ENTRY_MAX]), Err(NotAnEntry::Malformed));
 }
 
 #[test]
 fn an_entry_of_another_guild_or_version_is_refused() {
-    let (signed, guild) = genuine();
-    let other = GuildId(Digest([3; 32]));
-    assert_eq!(Signed::verify(signed.bytes(), other), Err(NotAnEntry::Guild(guild)));
-    let mut body = signed.bytes()[BODY..].to_vec();
+    let (signed, door) = genuine();
+    let other = with_charter(people(3), |charter| charter.birth.height = 1).charter;
+    let refused = crdt::Verifier::new(&other).verify(&signed.to_bytes());
+    assert_eq!(refused, Err(NotAnEntry::Guild(signed.entry().guild)));
+    let mut body = signed.to_bytes()[BODY..].to_vec();
     body[0] = 2;
-    assert_eq!(Signed::verify(&sealed(0, &body), guild), Err(NotAnEntry::Malformed));
+    assert_eq!(door.verify(&sealed(0, &body)), Err(NotAnEntry::Malformed));
 }
 
 #[test]
 fn an_unknown_kind_of_payload_is_refused() {
-    let (signed, guild) = genuine();
-    let body = &signed.bytes()[BODY..];
+    let (signed, door) = genuine();
+    let body = &signed.to_bytes()[BODY..];
     let kind = SEQ - BODY + 1 + 1 + 1 + 33; // after seq, prev, height and the block's hash
     assert_eq!(body[kind], 6, "the kind of a proposal is here");
-    for unknown in [11, 50, 127] {
+    for unknown in [12, 50, 127] {
         let mut body = body.to_vec();
         body[kind] = unknown;
-        assert_eq!(Signed::verify(&sealed(0, &body), guild), Err(NotAnEntry::Malformed));
+        assert_eq!(door.verify(&sealed(0, &body)), Err(NotAnEntry::Malformed));
     }
 }
 
@@ -145,16 +146,27 @@ fn a_weak_key_signs_for_nobody() {
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
         "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
     ];
-    let (signed, guild) = genuine();
+    let (signed, door) = genuine();
     for key in weak {
         let key: Digest = Digest(key.parse::<GuildId>().unwrap().to_bytes());
         assert!(MemberId::try_from(key.0).is_err(), "{key}");
-        let mut bytes = signed.bytes().to_vec();
+        let mut bytes = signed.to_bytes().to_vec();
         bytes[..BODY].fill(0);
         bytes[0] = 1; // R = identity, s = 0
         bytes[BODY + 33..SEQ].copy_from_slice(&key.0);
-        assert_eq!(Signed::verify(&bytes, guild), Err(NotAnEntry::Malformed));
+        assert!(matches!(door.verify(&bytes), Err(NotAnEntry::Stranger(_))), "{key}");
     }
+}
+
+#[test]
+fn a_charter_with_a_weak_key_is_none() {
+    let charter = guild(3).charter;
+    let mut bytes = charter.to_bytes();
+    let key = charter.founders[2].key.to_bytes();
+    let at = bytes.windows(32).position(|window| window == key).unwrap();
+    bytes[at..at + 32].fill(0);
+    let refused = Charter::from_bytes(&bytes);
+    assert!(matches!(refused, Err(charter::CharterError::Key(_))), "{refused:?}");
 }
 
 #[test]
@@ -168,8 +180,8 @@ fn a_stranger_is_not_heard() {
 
 #[test]
 fn text_that_fools_a_terminal_or_a_reader_never_decodes() {
-    let (signed, guild) = genuine();
-    let body = &signed.bytes()[BODY..];
+    let (signed, door) = genuine();
+    let body = &signed.to_bytes()[BODY..];
     let title = body.windows(12).position(|bytes| bytes == b"Pay the host").unwrap();
     let fools = [
         "\u{1b}[2J",
@@ -186,7 +198,7 @@ fn text_that_fools_a_terminal_or_a_reader_never_decodes() {
     for fool in fools.into_iter().chain(["\u{ad}", "\u{200b}", "\u{3164}", "\u{e0041}"]) {
         let mut body = body.to_vec();
         body[title..title + fool.len()].copy_from_slice(fool.as_bytes());
-        let refused = Signed::verify(&sealed(0, &body), guild);
+        let refused = door.verify(&sealed(0, &body));
         assert_eq!(refused, Err(NotAnEntry::Malformed), "{fool:?} in a title");
         let unprintable = Err(TextError::Unprintable(fool.chars().next().unwrap()));
         assert_eq!(Line::try_from(fool.to_owned()).map(String::from), unprintable);

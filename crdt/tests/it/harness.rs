@@ -5,7 +5,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1};
 use crdt::certificate::{Body, Certificate, Signature, key_test_digest};
 use crdt::entry::{ENTRY_VERSION, KeyReady};
-use crdt::sync::{Frontier, page};
+use crdt::sync::{Frontier, Pull, page};
 use crdt::testkit::{Person, charter, facts, people};
 use crdt::treasury::GroupKey;
 use crdt::*;
@@ -36,7 +36,7 @@ pub(crate) fn with_charter(people: Vec<Person>, change: impl FnOnce(&mut Charter
     let mut charter = charter(&people);
     change(&mut charter);
     charter.check().expect("a sound charter");
-    let document = Document::new(charter.id(), people.iter().map(Person::id));
+    let document = Document::new(&charter);
     Guild { people, charter, document }
 }
 
@@ -67,7 +67,7 @@ impl Guild {
 
     /// What an empty node of this guild has.
     pub(crate) fn empty(&self) -> Document {
-        Document::new(self.charter.id(), self.people.iter().map(Person::id))
+        Document::new(&self.charter)
     }
 
     pub(crate) fn fold(&self) -> Folded {
@@ -165,14 +165,15 @@ pub(crate) fn over_the_wire<T: Serialize + DeserializeOwned>(value: &T) -> T {
 /// One round: `to` compares with `from`, asks once and takes the page. Whether anything was asked.
 pub(crate) fn pull(to: &mut Document, from: &Document, tip: Height) -> bool {
     let theirs = over_the_wire(&Frontier::of(from));
-    let ranges = over_the_wire(&Frontier::of(to).lacks(&theirs));
-    let page = page(from, &ranges);
+    let ranges = Frontier::of(to).lacks(&theirs);
+    let asked = over_the_wire(&Pull { ranges, wanted: to.wanted().collect() });
+    let page = page(from, &asked);
+    let door = from.verifier();
     assert!(page.iter().map(Vec::len).sum::<usize>() <= limits::PAGE_MAX, "a page is bounded");
     for bytes in page {
-        let signed = Signed::verify(&bytes, from.guild()).expect("honest nodes send entries only");
-        to.insert(signed, tip);
+        to.insert(door.verify(&bytes).expect("honest nodes send entries only"), tip);
     }
-    !ranges.is_empty()
+    !asked.ranges.is_empty()
 }
 
 /// Rounds in both directions until both have the same; how many it took.
@@ -181,6 +182,8 @@ pub(crate) fn converge(one: &mut Document, other: &mut Document, tip: Height, mo
         if Frontier::of(one) == Frontier::of(other) {
             assert_eq!(Frontier::of(one).digest(), Frontier::of(other).digest());
             assert!(Frontier::of(one).lacks(&Frontier::of(other)).is_empty());
+            pull(one, other, tip); // what is wanted by id
+            pull(other, one, tip);
             return round;
         }
         pull(one, other, tip);

@@ -2,8 +2,10 @@
 //! and the bytes that may never change.
 
 mod attacks;
+mod bounds;
 mod compat;
 mod convergence;
+mod exchange;
 mod forgery;
 mod fuzz;
 mod governance;

@@ -38,7 +38,7 @@ fn more_bytes_than_a_quota_are_invalid() {
     let comment =
         |_| (TIP, 1, Payload::Comment { proposal: ProposalId(Digest([1; 32])), text: text.clone() });
     let chain = branch(&guild.people[0], guild.charter.id(), None, 70, comment);
-    let fits = QUOTA_BYTES / chain[1].bytes().len();
+    let fits = QUOTA_BYTES / chain[1].to_bytes().len();
     assert!(fits < 70);
     for (index, signed) in chain.iter().enumerate() {
         let inserted = guild.document.insert(signed.clone(), TIP);
@@ -222,7 +222,7 @@ fn only_what_the_group_signed_for_this_very_proposal_is_certified() {
     for (name, forgery) in forgeries {
         said.push((name, guild.say(0, forgery)));
     }
-    assert!(guild.fold().state.proposals.values().all(|proposal| proposal.certificate.is_none()));
+    assert!(guild.fold().state.proposals.values().all(|proposal| proposal.certificate().is_none()));
     let group_key = crate::harness::group_key(&key);
     for (name, signed) in said {
         let Verdict::Ignored(why) = guild.verdict(&signed) else { panic!("{name} applied") };
@@ -234,7 +234,9 @@ fn only_what_the_group_signed_for_this_very_proposal_is_certified() {
     }
     guild.say(0, certificate(body, &key));
     let state = guild.fold().state;
-    assert!(state.proposals[&first].certificate.is_some() && state.proposals[&second].certificate.is_none());
+    assert!(
+        state.proposals[&first].certificate().is_some() && state.proposals[&second].certificate().is_none()
+    );
 }
 
 #[test]
@@ -248,7 +250,7 @@ fn without_a_key_nothing_is_certified() {
         let early = guild.say(1, payload);
         assert_eq!(guild.verdict(&early), Verdict::Ignored(Ignored::NoKey));
     }
-    assert!(guild.fold().state.proposals[&proposal].certificate.is_none());
+    assert!(guild.fold().state.proposals[&proposal].certificate().is_none());
 }
 
 #[test]
@@ -322,10 +324,10 @@ fn a_key_test_by_another_key_proves_nothing() {
     for signed in [wrong, elsewhere] {
         assert_eq!(guild.verdict(&signed), Verdict::Ignored(Ignored::BadSignature));
     }
-    assert!(guild.fold().state.key.unwrap().tested.is_none());
+    assert!(guild.fold().state.key.unwrap().tested().is_none());
     guild.say(0, key_test(id, &group(1)));
     let state = guild.fold().state;
-    assert!(state.key.as_ref().unwrap().tested.is_some());
+    assert!(state.key.as_ref().unwrap().tested().is_some());
     assert!(state.usable_key().is_none(), "not before the founding certificate (K2)");
     guild.say(1, certificate(certificate::Body::founding(&guild.charter), &group(1)));
     assert!(guild.fold().state.usable_key().is_some());

@@ -88,14 +88,12 @@ fn the_record_holds_every_entry_with_its_verdict() {
 }
 
 fn many(count: u8) -> Guild {
-    let person = |number: u8| {
-        let name: &'static str = Box::leak(format!("member {number}").into_boxed_str());
-        Person { key: SigningKey::from_bytes(&[number; 32]), name }
-    };
+    let person =
+        |number: u8| Person { key: SigningKey::from_bytes(&[number; 32]), name: format!("member {number}") };
     let people: Vec<Person> = (1..=count).map(person).collect();
     let founders = people.iter().map(|person| Founder {
         key: person.id(),
-        name: Line::try_from(person.name.to_owned()).expect("plain"),
+        name: Line::try_from(person.name.clone()).expect("plain"),
         weight: Weight::try_from(1).expect("a weight"),
         payout: payee(1),
     });
@@ -110,7 +108,7 @@ fn many(count: u8) -> Guild {
     let mut guild = with_charter(crdt::testkit::people(2), |_| {});
     guild.charter = Charter { founders, co_signers, recovery, ..guild.charter };
     guild.charter.check().expect("a sound charter");
-    guild.document = Document::new(guild.charter.id(), people.iter().map(Person::id));
+    guild.document = Document::new(&guild.charter);
     guild.people = people;
     guild
 }

@@ -233,11 +233,12 @@ fn of_two_signatures_over_one_decision_all_keep_the_same() {
             guild.say(who, Payload::KeyTest { epoch: 1, signature: sign_with(test, &key, nonce) });
         }
         let state = guild.fold().state;
-        let certificate = state.proposals[&proposal].certificate.clone().unwrap();
-        kept.push((certificate, state.key.unwrap()));
+        let certificate = state.proposals[&proposal].certificate().cloned().unwrap();
+        let key = state.key.unwrap();
+        assert!(key.usable());
+        kept.push((certificate, key.tested().cloned(), key.founding().cloned()));
     }
     assert_eq!(kept[0], kept[1]);
-    assert!(kept[0].1.usable());
 }
 
 fn outputs(outputs: Vec<(ScriptBuf, u64)>) -> Spend {

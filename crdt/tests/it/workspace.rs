@@ -491,7 +491,7 @@ fn a_batch_fits_an_entry_whatever_its_steps() {
                 let edit = Edit { sheet: Sheet::Draft(nowhere[0]), after: after(&nowhere), steps };
                 let place = (u32::MAX, Some(nowhere[0]), u32::MAX);
                 let signed = entry(guild.person(0), guild.charter.id(), place, 1, Payload::Edit(edit));
-                assert!(signed.bytes().len() <= limits::ENTRY_MAX, "{}", signed.bytes().len());
+                assert!(signed.to_bytes().len() <= limits::ENTRY_MAX, "{}", signed.to_bytes().len());
             }
         }
     }

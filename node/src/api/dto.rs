@@ -30,8 +30,8 @@ pub enum Command {
     Balance,
     /// What moved it.
     History,
-    /// The record view.
-    Export(Format),
+    /// The record view, as it is or as it was.
+    Export(Format, AsOf),
     /// Let an outsider's node read along.
     Invite(String),
     /// Where this node can be reached, as an invitation.
@@ -137,6 +137,17 @@ impl From<ChoiceDto> for Choice {
             ChoiceDto::Abstain => Self::Abstain,
         }
     }
+}
+
+/// At which time the record is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AsOf {
+    /// As it is.
+    Now,
+    /// What had been said, and had been buried, when the chain was this high.
+    Height(u32),
+    /// What had been said when this entry was: its author's chain up to it, the others' up to its height.
+    Entry(String),
 }
 
 /// How to export the record.
@@ -436,6 +447,10 @@ pub struct Export {
     pub file_hex: Option<String>,
     /// Automerge heads: equal on all nodes with equal state.
     pub heads: Vec<String>,
+    /// The height it is told at.
+    pub height: u32,
+    /// The state's hash there.
+    pub state_hash: String,
 }
 
 /// How to find the guild.

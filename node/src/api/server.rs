@@ -1,6 +1,7 @@
 //! The HTTP shell: checks who asks, turns requests into [`Command`]s, waits for the daemon's answer.
 
-use super::dto::{Answer, Command, Format, NewBallot, NewSpend};
+use super::dto::{Answer, AsOf, Command, Format, NewBallot, NewSpend};
+use super::events::{self, Event};
 use crate::error::{Code, Failure, Outcome};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Bytes of a request body at most.
 const BODY_MAX: usize = 256 * 1024;
@@ -25,6 +26,7 @@ pub(crate) type Question = (Command, oneshot::Sender<Outcome<Answer>>);
 
 pub(super) struct Api {
     questions: mpsc::Sender<Question>,
+    events: broadcast::Sender<Event>,
     cookie: String,
     link_token: String,
 }
@@ -39,10 +41,11 @@ pub(super) type Shared = State<Arc<Api>>;
 pub(crate) async fn serve(
     listener: TcpListener,
     questions: mpsc::Sender<Question>,
+    events: broadcast::Sender<Event>,
     cookie: String,
     link_token: String,
 ) -> Outcome<()> {
-    let api = Arc::new(Api { questions, cookie, link_token });
+    let api = Arc::new(Api { questions, events, cookie, link_token });
     let member = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/proposals", get(proposals).post(propose))
@@ -55,6 +58,7 @@ pub(crate) async fn serve(
         .route("/api/v1/treasury/history", get(history))
         .route("/api/v1/document/export", get(export))
         .route("/api/v1/entries/{id}", get(entry))
+        .route("/api/v1/events", get(follow))
         .route("/api/v1/invitation", get(invitation))
         .route("/api/v1/guests", post(invite))
         .route("/api/v1/link/pair", get(pair))
@@ -184,10 +188,22 @@ async fn history(State(api): Shared) -> Response {
 #[derive(Deserialize)]
 struct ExportQuery {
     format: Format,
+    height: Option<u32>,
+    entry: Option<String>,
 }
 
 async fn export(State(api): Shared, Query(query): Query<ExportQuery>) -> Response {
-    api.ask(Command::Export(query.format)).await
+    let as_of = match (query.height, query.entry) {
+        (None, None) => AsOf::Now,
+        (Some(height), None) => AsOf::Height(height),
+        (None, Some(entry)) => AsOf::Entry(entry),
+        (Some(_), Some(_)) => return problem(&Failure::usage("as of a height or of an entry, not both")),
+    };
+    api.ask(Command::Export(query.format, as_of)).await
+}
+
+async fn follow(State(api): Shared) -> impl IntoResponse {
+    events::stream(api.events.subscribe())
 }
 
 async fn entry(State(api): Shared, Path(id): Path<String>) -> Response {

@@ -20,13 +20,41 @@ pub(crate) enum Document {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// The record as it was: what the guild had said, and Bitcoin had buried, by then.
+    #[command(group = clap::ArgGroup::new("when").required(true))]
+    At {
+        /// When the chain was this high.
+        #[arg(long, group = "when")]
+        height: Option<u32>,
+        /// When this entry was said.
+        #[arg(long, group = "when", value_name = "ID")]
+        entry: Option<String>,
+        /// Which form.
+        #[arg(long, value_enum, default_value = "json")]
+        format: Format,
+        /// The file. JSON goes to stdout without.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 impl Document {
     pub(crate) fn run(self, home: &Home, say: Say) -> Outcome<()> {
-        let Self::Export { format, out } = self;
+        let (format, out, when) = match self {
+            Self::Export { format, out } => (format, out, String::new()),
+            Self::At { height: Some(height), format, out, .. } => (format, out, format!("&height={height}")),
+            Self::At { entry, format, out, .. } => {
+                let entry = entry.unwrap_or_default();
+                if !entry.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(Failure::usage(format!(
+                        "'{entry}' is not an id: 64 hexadecimal digits expected"
+                    )));
+                }
+                (format, out, format!("&entry={entry}"))
+            }
+        };
         let name = if format == Format::Json { "json" } else { "automerge" };
-        let export: Export = Client::of(home)?.get(&format!("document/export?format={name}"))?;
+        let export: Export = Client::of(home)?.get(&format!("document/export?format={name}{when}"))?;
         let bytes = match (&export.record, &export.file_hex) {
             (Some(record), _) => serde_json::to_vec_pretty(record).map_err(|error| fail(&error))?,
             (None, Some(hex)) => Vec::from_hex(hex).map_err(|error| fail(&error))?,
@@ -39,6 +67,7 @@ impl Document {
                 })?;
                 let data = serde_json::json!({
                     "v": 1, "file": path.display().to_string(), "bytes": bytes.len(), "heads": export.heads,
+                    "height": export.height, "state_hash": export.state_hash,
                 });
                 say.data(&data, || format!("{} bytes written to {}", bytes.len(), path.display()));
             }

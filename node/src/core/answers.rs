@@ -92,6 +92,10 @@ impl Node {
                 "wait; the node forks its own chain if it speaks too soon",
             ));
         }
+        if let Some(lost) = &self.lost {
+            let todo = "wait: peers are asked for what others said";
+            waits.push(wait(lost, vec![], todo));
+        }
         if let Some(why) = &self.keygen.failed {
             waits.push(wait(&format!("the key generation failed: {why}"), vec![], "found the guild anew"));
         }
@@ -168,7 +172,7 @@ impl Node {
             _ => None,
         };
         let subject =
-            if state.certificate.is_none() { Subject::Certificate(*id) } else { Subject::Payment(*id) };
+            if state.certificate().is_none() { Subject::Certificate(*id) } else { Subject::Payment(*id) };
         ProposalDto {
             v: V,
             id: id.to_string(),
@@ -193,7 +197,7 @@ impl Node {
             ballots: ballots.collect(),
             not_voted: self.not_voted(state),
             signing: payment.is_none().then(|| self.signing(&subject)),
-            certificate: state.certificate.as_ref().map(|certificate| format!("{:?}", certificate.signature)),
+            certificate: state.certificate().map(|certificate| format!("{:?}", certificate.signature)),
             payment,
             last_ceremony: self.last_report(&subject).cloned(),
         }

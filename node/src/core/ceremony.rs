@@ -315,10 +315,10 @@ impl Node {
     fn due(&self) -> BTreeMap<Subject, Ask> {
         let mut due = BTreeMap::new();
         if let Some(key) = &self.state().key {
-            if key.tested.is_none() {
+            if key.tested().is_none() {
                 due.insert(Subject::KeyTest, Ask::KeyTest);
             }
-            if key.founding.is_none() {
+            if key.founding().is_none() {
                 due.insert(Subject::Founding, Ask::Founding);
             }
         }

@@ -3,8 +3,7 @@
 use super::decisions::Standing;
 use super::{Node, keygen};
 use crate::api::dto::{
-    self, Address, Answer, Command, EntryDto, Export, Format, History, InvitationDto, Movement, NewBallot,
-    NewSpend, OutputDto, Pair, V,
+    self, Address, Answer, Command, History, InvitationDto, Movement, NewBallot, NewSpend, OutputDto, Pair, V,
 };
 use crate::card::{Invitation, MemberCard};
 use crate::core::ask::Ask;
@@ -39,7 +38,7 @@ impl Node {
             Command::Address => self.address(),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
-            Command::Export(format) => self.export(format),
+            Command::Export(format, as_of) => self.export(format, &as_of),
             Command::Invite(card) => self.invite(&card),
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
             Command::Entry(id) => self.entry(&id),
@@ -132,7 +131,7 @@ impl Node {
         if author != Some(self.me) {
             return Err(Failure::new(Code::NotAuthorised, "only its author withdraws a proposal"));
         }
-        if self.state().proposals.get(&proposal).is_some_and(|state| state.certificate.is_some()) {
+        if self.state().proposals.get(&proposal).is_some_and(|state| state.certificate().is_some()) {
             return Err(Failure::conflict("it is certified: withdrawing changes nothing now"));
         }
         self.say(Payload::Withdraw { proposal })?;
@@ -146,7 +145,7 @@ impl Node {
             Standing::Paid(txid, _) | Standing::Sent(txid) => {
                 self.reply(number, Err(Failure::conflict(format!("already paid by {txid}"))));
             }
-            _ if state.certificate.is_none() => self.begin(Ask::Certificate(id), Some(number)),
+            _ if state.certificate().is_none() => self.begin(Ask::Certificate(id), Some(number)),
             _ => {
                 let (height, fee_rate) = (self.tip_height(), self.fee_rate());
                 self.begin(Ask::Payment { decision: id, height, fee_rate }, Some(number));
@@ -206,18 +205,6 @@ impl Node {
         Ok(Answer::History(History { v: V, transactions: transactions.collect() }))
     }
 
-    fn export(&self, format: Format) -> Outcome<Answer> {
-        let fail = |error: &dyn std::fmt::Display| Failure::because("cannot export the record", error);
-        let mut record =
-            crdt::view::record(&self.charter, &self.document, &self.folded).map_err(|error| fail(&error))?;
-        let heads = record.get_heads().iter().map(ToString::to_string).collect();
-        let (json, file) = match format {
-            Format::Json => (Some(crdt::view::to_json(&record).map_err(|error| fail(&error))?), None),
-            Format::Automerge => (None, Some(hex::DisplayHex::to_lower_hex_string(record.save().as_slice()))),
-        };
-        Ok(Answer::Export(Export { v: V, format, record: json, file_hex: file, heads }))
-    }
-
     fn invite(&mut self, card: &str) -> Outcome<Answer> {
         let card = MemberCard::from_str(card).map_err(Failure::usage)?;
         if NetworkKind::from(card.network) != NetworkKind::from(self.charter.network)
@@ -248,27 +235,9 @@ impl Node {
         InvitationDto { v: V, invitation: invitation.to_string(), expiry }
     }
 
-    fn entry(&mut self, text: &str) -> Outcome<Answer> {
-        let missing = || Failure::not_found(format!("there is no entry '{text}'"));
-        let id = crdt::EntryId::from_str(text).map_err(Failure::usage)?;
-        let edit = self.edit_verdict(id);
-        let signed = self.document.find(id).ok_or_else(missing)?;
-        let entry = signed.entry();
-        let verdict = self.folded.verdicts.get(&id).map_or_else(String::new, ToString::to_string);
-        Ok(Answer::Entry(EntryDto {
-            v: V,
-            id: id.to_string(),
-            author: self.name(&entry.author),
-            seq: entry.seq,
-            height: entry.height,
-            kind: entry.payload.kind().to_owned(),
-            verdict: edit.unwrap_or(verdict),
-        }))
-    }
-
     fn link_policy(&self) -> PolicyAnswer {
         let key = self.state().key.as_ref();
-        let certified = key.and_then(|key| key.founding.as_ref());
+        let certified = key.and_then(|key| key.founding());
         PolicyAnswer::new(
             &self.charter,
             keygen::EPOCH,

@@ -44,7 +44,7 @@ impl Local {
                         .map_err(|error| crate::error::Failure::because("cannot read the journal", error))?;
                     local.payments.insert(*decision, transaction);
                 }
-                Record::Begin(_) | Record::Own(_) | Record::SpendIntent { .. } => {}
+                Record::Begin(_) | Record::Own(_) | Record::SpendIntent { .. } | Record::Decided { .. } => {}
             }
         }
         Ok(local)
@@ -100,14 +100,14 @@ impl Node {
     /// Journal when we first held each certificate: delays run from there.
     pub(super) fn note_certificates(&mut self) {
         let Some(tip) = self.tip else { return };
-        let state = &self.folded.state;
-        let certified = state.proposals.iter().filter(|(_, proposal)| proposal.certificate.is_some());
-        for (id, _) in certified {
-            if let std::collections::btree_map::Entry::Vacant(slot) = self.decisions.certified_at.entry(*id) {
-                slot.insert(tip.height);
-                let record = Record::Certified { decision: *id, height: tip.height };
-                self.effects.push_back(super::Effect::Journal(record));
-            }
+        let proposals = self.fold.state().proposals.iter();
+        let certified = proposals.filter(|(_, proposal)| proposal.certificate().is_some()).map(|(id, _)| *id);
+        let first_held = certified.filter(|id| !self.decisions.certified_at.contains_key(id));
+        for id in first_held.collect::<Vec<_>>() {
+            self.decisions.certified_at.insert(id, tip.height);
+            let record = Record::Certified { decision: id, height: tip.height };
+            self.effects.push_back(super::Effect::Journal(record));
+            self.keep_decided(id);
         }
     }
 
@@ -129,7 +129,7 @@ impl Node {
             Some(Lineage::Lost(end)) => return Standing::Ended(How::Lost, end.txid),
             Some(Lineage::Open { .. } | Lineage::NoAnchor) | None => {}
         }
-        if proposal.certificate.is_none() {
+        if proposal.certificate().is_none() {
             return match passing(self.state(), id, self.tip_height()) {
                 Ok(_) => Standing::Passing,
                 Err(NotPassing::Withdrawn) => Standing::Withdrawn,
@@ -176,7 +176,7 @@ impl Node {
         }
         self.decisions.next_broadcast = self.now.after(REBROADCAST);
         let open = self.decisions.payments.iter().filter(|(id, _)| {
-            let proposal = self.folded.state.proposals.get(id);
+            let proposal = self.fold.state().proposals.get(id);
             let lineage = proposal.and_then(|proposal| self.lineage(id, proposal));
             !matches!(lineage, Some(Lineage::Paid(End { depth: 1.., .. })))
         });

@@ -112,7 +112,7 @@ impl Node {
     fn feed_statements(&mut self) {
         let attempt = (EPOCH, ATTEMPT);
         let id = SessionId::dkg(self.guild.to_bytes(), EPOCH, ATTEMPT);
-        let state = &self.folded.state;
+        let state = self.fold.state();
         let echoes =
             state.echoes.get(&attempt).into_iter().flatten().map(|(member, round1)| {
                 (*member, false, Statement::Echo { session: id, round1_hash: round1.0 })

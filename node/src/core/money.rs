@@ -29,7 +29,7 @@ impl Node {
             None => Some(Treasury::create(&self.charter, key).map_err(|error| fail(&error))?),
         };
         self.keep_wallet();
-        self.refold(); // from now on the state is told at the wallet's block
+        self.follow_chain(); // from now on the state is told at the wallet's block
         Ok(())
     }
 
@@ -52,7 +52,8 @@ impl Node {
             self.tip = Some(Tip { height: update.tip.0, hash: update.tip.1 });
             let released = self.document.tip_reached(update.tip.0);
             self.keep(released);
-            self.refold();
+            self.follow_document();
+            self.follow_chain();
         }
     }
 
@@ -71,14 +72,15 @@ impl Node {
         &self,
         wanted: impl Fn(&ProposalId, &ProposalState) -> bool,
     ) -> BTreeMap<ProposalId, Spend> {
-        let proposals = self.document.chains().flat_map(|(_, chain)| chain.entries());
+        let proposals =
+            self.document.chains().flat_map(|(_, chain)| chain.entries()).chain(self.document.adopted());
         let all = proposals.filter_map(|signed| match &signed.entry().payload {
             Payload::Propose(Proposal { effect: governance::Effect::Spend(spend), .. }) => {
                 Some((ProposalId::from(signed.id()), spend.clone()))
             }
             _ => None,
         });
-        let known = &self.folded.state.proposals;
+        let known = &self.fold.state().proposals;
         all.filter(|(id, _)| known.get(id).is_none_or(|proposal| wanted(id, proposal))).collect()
     }
 
@@ -166,7 +168,7 @@ impl Node {
         let missing =
             || Refusal::new("certificate", "a decision certified by the group key", "no certificate");
         let proposal = self.state().proposals.get(&decision).ok_or_else(missing)?;
-        let certificate = proposal.certificate.clone().ok_or_else(missing)?;
+        let certificate = proposal.certificate().cloned().ok_or_else(missing)?;
         let key = self.state().usable_key().ok_or_else(missing)?.ready.group_key;
         debug_assert_eq!(certificate.body.epoch, EPOCH);
         Certified::verify(proposal.spend().clone(), certificate, self.guild, key)

@@ -1,11 +1,13 @@
 //! Other nodes: who is there, what they have that we lack, what they may ask.
 
-use super::{Effect, Node};
+use super::{Effect, Node, since_start};
 use crate::core::ask::Ask;
 use crate::net::protocol::{Request, Response};
 use crate::net::{Command, Event, Judgement, Received};
-use crdt::sync::{Frontier, page};
-use crdt::{Insert, MemberId, Signed};
+use crdt::signed::{NotAnEntry, claimed_id};
+use crdt::sync::machine::{self, Fault, Syncer};
+use crdt::sync::{Answer, Frontier, Question};
+use crdt::{Digest, EntryId, Insert, MemberId, Signed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -13,12 +15,14 @@ use threshold::{PartyId, SessionId, Timestamp};
 
 /// How often we tell everybody the digest of our frontier.
 const DIGEST_EVERY: Duration = Duration::from_secs(5);
-/// How often we compare frontiers with every peer, whatever gossip says.
-const PULL_EVERY: Duration = Duration::from_secs(30);
 /// How often we try to reach members who are not connected.
 const DIAL_EVERY: Duration = Duration::from_secs(3);
 /// How long a node whose journal was lost listens before it speaks again (§4).
 const RECOVERY_WAIT: Duration = Duration::from_secs(30 * 60);
+/// Pages and gossiped entries that are being verified. Gossip above that is dropped: pull brings it again.
+const VERIFYING_MAX: usize = 256;
+/// Entries that one peer gossips and that are being verified, so that it cannot fill the queue.
+const VERIFYING_PER_PEER: usize = 64;
 
 const GOSSIP_ENTRY: u8 = 0;
 const GOSSIP_DIGEST: u8 = 1;
@@ -30,28 +34,38 @@ const DIGEST_LEN: usize = 32 + 8;
 pub(super) struct Peers {
     pub(super) connected: BTreeMap<MemberId, Timestamp>,
     pub(super) last_seen: BTreeMap<MemberId, Timestamp>,
+    pub(super) syncer: Syncer,
+    /// Peers that did wrong, and what, for people to see.
+    pub(super) cut: BTreeMap<MemberId, (Fault, Timestamp)>,
     pending: BTreeMap<u64, Pending>,
     next_token: u64,
+    verifying: BTreeMap<u64, Verifying>,
     allowed: BTreeSet<MemberId>,
     bootstrap: Vec<String>,
     next_digest: Timestamp,
-    next_pull: Timestamp,
     next_dial: Timestamp,
 }
 
 /// A question of ours that has no answer yet.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// For a frontier.
-    Frontier,
-    /// For entries.
-    Pull,
+    /// Of anti-entropy, by the machine's number.
+    Sync(u64),
     /// A key generation message; nothing depends on the answer.
     Sent,
     /// For commitments.
     Commit(Ask, PartyId, SessionId),
     /// For shares.
     Sign(Ask, PartyId, SessionId),
+}
+
+/// What is being verified.
+#[derive(Debug)]
+enum Verifying {
+    /// A page that a peer sent, without the entries that we have: those.
+    Page(MemberId, u64, Vec<Signed>),
+    /// An entry that was gossiped.
+    Gossip(Received),
 }
 
 /// A node whose journal was lost asks others what it had said, before it says anything.
@@ -86,12 +100,14 @@ impl Peers {
         Self {
             connected: BTreeMap::new(),
             last_seen: BTreeMap::new(),
+            syncer: Syncer::default(),
+            cut: BTreeMap::new(),
             pending: BTreeMap::new(),
             next_token: 0,
+            verifying: BTreeMap::new(),
             allowed: BTreeSet::new(),
             bootstrap,
             next_digest: start,
-            next_pull: start,
             next_dial: start,
         }
     }
@@ -101,6 +117,15 @@ impl Peers {
         let changed = self.allowed != *members;
         self.allowed.clone_from(members);
         changed
+    }
+
+    /// Whether one more gossiped entry of `from` may be verified.
+    fn has_room_for(&self, from: &MemberId) -> bool {
+        let theirs = self.verifying.values().filter(|job| match job {
+            Verifying::Gossip(received) => received.from() == Some(*from),
+            Verifying::Page(..) => false,
+        });
+        self.verifying.len() < VERIFYING_MAX && theirs.count() < VERIFYING_PER_PEER
     }
 }
 
@@ -113,7 +138,7 @@ impl Node {
 
     pub(super) fn gossip(&mut self, signed: &Signed) {
         let mut message = vec![GOSSIP_ENTRY];
-        message.extend_from_slice(signed.bytes());
+        message.extend_from_slice(&signed.to_bytes());
         self.effects.push_back(Effect::Net(Command::Gossip(message)));
     }
 
@@ -124,11 +149,14 @@ impl Node {
                 self.peers.connected.insert(peer, self.now);
                 self.peers.last_seen.insert(peer, self.now);
                 tracing::info!(target: "guild::net", peer = %self.name(&peer), "connected");
-                self.ask_frontier(peer);
+                if self.state().members.contains_key(&peer) {
+                    self.sync(machine::Input::Connected(peer));
+                }
             }
             Event::Disconnected(peer) => {
                 self.peers.connected.remove(&peer);
                 tracing::info!(target: "guild::net", peer = %self.name(&peer), "disconnected");
+                self.sync(machine::Input::Disconnected(peer));
                 self.peer_left(peer);
             }
             Event::Request(from, number, request) => {
@@ -141,9 +169,25 @@ impl Node {
         }
     }
 
-    fn ask_frontier(&mut self, peer: MemberId) {
-        let ours = Frontier::of(&self.document);
-        self.ask(peer, Request::Frontier(ours), Pending::Frontier);
+    /// Let the machine of anti-entropy take `input`, and carry out what it wants.
+    fn sync(&mut self, input: machine::Input) {
+        let now = since_start(self.now);
+        for effect in self.peers.syncer.handle(input, &self.document, now) {
+            match effect {
+                machine::Effect::Ask(peer, number, question) => {
+                    self.ask(peer, Request::Sync(question), Pending::Sync(number));
+                }
+                machine::Effect::Verify(peer, number, page) => self.verify_page(peer, number, page),
+                machine::Effect::Cut(peer, fault, lasts) => self.cut_off(peer, fault, lasts),
+            }
+        }
+    }
+
+    fn cut_off(&mut self, peer: MemberId, fault: Fault, lasts: Duration) {
+        let seconds = lasts.as_secs();
+        tracing::warn!(target: "guild::net", peer = %self.name(&peer), %fault, seconds, "cut off");
+        self.peers.cut.insert(peer, (fault, self.now.after(lasts)));
+        self.allow_peers();
     }
 
     /// What `from` may know. Guests read; only members ask for shares.
@@ -151,14 +195,7 @@ impl Node {
         let member = self.state().members.contains_key(&from);
         match request {
             Request::Charter => Response::Charter(self.charter.to_bytes()),
-            Request::Frontier(theirs) => {
-                let ours = Frontier::of(&self.document);
-                if member && !ours.lacks(&theirs).is_empty() {
-                    self.ask(from, Request::Pull(ours.lacks(&theirs)), Pending::Pull);
-                }
-                Response::Frontier(ours)
-            }
-            Request::Pull(ranges) => Response::Entries(page(&self.document, &ranges)),
+            Request::Sync(question) => self.answer_sync(from, &question),
             _ if !member => Response::NotAllowed,
             Request::Dkg(message) => {
                 self.keygen_message(&message);
@@ -169,109 +206,159 @@ impl Node {
         }
     }
 
+    fn answer_sync(&mut self, from: MemberId, question: &Question) -> Response {
+        let now = since_start(self.now);
+        if !self.peers.syncer.may_ask(from, now) {
+            self.sync(machine::Input::Tick); // it may be cut off for that
+            return Response::NotAllowed;
+        }
+        if let Question::Compare(theirs) = question
+            && self.state().members.contains_key(&from)
+        {
+            self.sync(machine::Input::Digest(from, *theirs)); // does it have what we lack?
+        }
+        Response::Sync(crdt::sync::answer(&self.document, question))
+    }
+
     fn on_response(&mut self, from: MemberId, token: u64, response: Option<Response>) {
         let Some(pending) = self.peers.pending.remove(&token) else { return };
         if response.is_some() {
             self.peers.last_seen.insert(from, self.now);
         }
         match (pending, response) {
-            (Pending::Frontier, Some(Response::Frontier(theirs))) => self.compare(from, &theirs),
-            (Pending::Pull, Some(Response::Entries(entries))) => self.take_page(from, entries),
+            (Pending::Sync(number), Some(Response::Sync(answer))) => {
+                self.count_recovery(from, &answer);
+                if answer == Answer::Same {
+                    self.lost = None;
+                }
+                self.sync(machine::Input::Answer(from, number, Some(answer)));
+            }
+            (Pending::Sync(number), _) => self.sync(machine::Input::Answer(from, number, None)),
             (Pending::Commit(ask, party, session), response) => self.committed(ask, party, session, response),
             (Pending::Sign(ask, party, session), response) => self.shared(ask, party, session, response),
-            (Pending::Frontier | Pending::Pull | Pending::Sent, _) => {}
+            (Pending::Sent, _) => {}
         }
     }
 
-    fn compare(&mut self, from: MemberId, theirs: &Frontier) {
-        let member = self.folded.state.members.contains_key(&from);
-        if let Some(recovery) = self.recovery.as_mut().filter(|_| member) {
+    /// `from` told its frontier, or that it equals ours: it has given all it has of our own chain, or will
+    /// within the wait that follows.
+    fn count_recovery(&mut self, from: MemberId, answer: &Answer) {
+        let member = self.state().members.contains_key(&from);
+        if let Some(recovery) = self.recovery.as_mut().filter(|_| member)
+            && matches!(answer, Answer::Same | Answer::Frontier(_))
+        {
             let (t, n) = (self.charter.signers_needed(), self.charter.co_signer_count());
             recovery.needed = (n - t).max(1);
             recovery.answered.insert(from);
         }
-        let lacks = Frontier::of(&self.document).lacks(theirs);
-        if !lacks.is_empty() {
-            self.ask(from, Request::Pull(lacks), Pending::Pull);
-        }
     }
 
-    fn take_page(&mut self, from: MemberId, entries: Vec<Vec<u8>>) {
-        let before = self.document.version();
-        for bytes in entries {
-            if let Err(why) = self.take_entry(&bytes) {
-                tracing::warn!(target: "guild::net", peer = %self.name(&from), %why, "sent what is no entry");
-                return;
+    /// Have a page verified, but for what we have already.
+    fn verify_page(&mut self, peer: MemberId, number: u64, page: Vec<Vec<u8>>) {
+        let have = |bytes: &Vec<u8>| claimed_id(bytes).and_then(|id| self.document.find(id));
+        let known: Vec<Signed> = page.iter().filter_map(have).cloned().collect();
+        let news: Vec<Vec<u8>> = page.into_iter().filter(|bytes| have(bytes).is_none()).collect();
+        self.verify(Verifying::Page(peer, number, known), news);
+    }
+
+    fn verify(&mut self, job: Verifying, entries: Vec<Vec<u8>>) {
+        self.peers.next_token += 1;
+        self.peers.verifying.insert(self.peers.next_token, job);
+        self.effects.push_back(Effect::Verify(self.peers.next_token, entries));
+    }
+
+    /// What was verified goes into the document.
+    pub(super) fn on_verified(&mut self, number: u64, entries: Result<Vec<Signed>, NotAnEntry>) {
+        let Some(job) = self.peers.verifying.remove(&number) else { return };
+        let taken =
+            entries.as_ref().ok().map(|entries| entries.iter().map(|signed| self.take(signed)).collect());
+        let taken: Vec<bool> = taken.unwrap_or_default();
+        match job {
+            Verifying::Page(peer, number, known) => {
+                let given = entries.map(|entries| entries.into_iter().chain(known).collect());
+                self.sync(machine::Input::Taken(peer, number, given));
+            }
+            Verifying::Gossip(received) => {
+                let judgement = match &entries {
+                    Ok(_) if taken.contains(&true) => Judgement::Good,
+                    Ok(_) => Judgement::Idle,
+                    Err(_) => Judgement::Bad,
+                };
+                if let (Err(why), Some(from)) = (entries, received.from()) {
+                    self.sync(machine::Input::Garbage(from, why));
+                }
+                self.effects.push_back(Effect::Net(Command::Judge(received, judgement)));
             }
         }
-        if self.document.version() != before {
-            self.ask_frontier(from); // the page may not have been all
-        }
     }
 
-    /// Whether these bytes brought something new.
-    fn take_entry(&mut self, bytes: &[u8]) -> Result<bool, crdt::signed::NotAnEntry> {
-        let signed = Signed::verify(bytes, self.guild)?;
-        let kind = signed.entry().payload.kind();
-        match self.document.insert(signed, self.tip_height()) {
+    /// Whether this entry is new.
+    fn take(&mut self, signed: &Signed) -> bool {
+        match self.document.insert(signed.clone(), self.tip_height()) {
             Insert::New(new) => {
                 self.keep(new);
-                Ok(true)
+                true
             }
             Insert::Held | Insert::Dropped => {
-                self.pull_soon(); // something before it is missing
-                Ok(false)
+                self.sync(machine::Input::Gap);
+                false
             }
-            Insert::Nothing => Ok(false),
+            Insert::Nothing => false,
             refused @ (Insert::Stranger(_) | Insert::Invalid(_)) => {
+                let kind = signed.entry().payload.kind();
                 tracing::debug!(target: "guild::core", kind, ?refused, "entry refused");
-                Ok(false)
+                false
             }
         }
     }
 
-    /// Keep entries that are new here. One of our own among them was lost here and not there.
+    /// Keep entries that are new here. One of our own among them was lost here and not there: the journal is
+    /// one of the past, and there may be more that we do not remember.
     pub(super) fn keep(&mut self, new: Vec<Signed>) {
-        for signed in new {
-            self.effects.push_back(if signed.entry().author == self.me {
-                tracing::warn!(target: "guild::core", "a peer had an entry of ours that we lost");
-                Effect::Journal(crate::journal::Record::Own(signed.bytes().to_vec()))
-            } else {
-                Effect::Store(signed)
-            });
+        let (own, others): (Vec<Signed>, _) =
+            new.into_iter().partition(|signed| signed.entry().author == self.me);
+        for signed in own {
+            tracing::warn!(target: "guild::core", "a peer had an entry of ours that we lost");
+            if self.recovery.is_none() {
+                self.recovery = Some(Recovery::new(self.now));
+                self.effects.push_back(Effect::DistrustJournal);
+            }
+            self.effects.push_back(Effect::Journal(crate::journal::Record::Own(signed.to_bytes())));
+        }
+        if !others.is_empty() {
+            self.effects.push_back(Effect::Store(others));
         }
     }
 
     fn on_gossip(&mut self, received: Received) {
-        let judgement = match received.data.split_first() {
-            Some((&GOSSIP_ENTRY, bytes)) => match self.take_entry(bytes) {
-                Ok(true) => Judgement::Good,
-                Ok(false) => Judgement::Idle,
-                Err(_) => Judgement::Bad,
-            },
-            Some((&GOSSIP_DIGEST, said)) if said.len() == DIGEST_LEN => {
-                if !said.starts_with(&Frontier::of(&self.document).digest().0) {
-                    self.pull_soon();
+        let idle = |received| Effect::Net(Command::Judge(received, Judgement::Idle));
+        let Some(from) = received.from() else { return self.effects.push_back(idle(received)) };
+        match received.data.split_first() {
+            Some((&GOSSIP_ENTRY, bytes)) => {
+                let known = claimed_id(bytes).is_some_and(|id: EntryId| self.document.find(id).is_some());
+                if known || !self.peers.has_room_for(&from) {
+                    return self.effects.push_back(idle(received));
                 }
-                Judgement::Idle // each node tells its own
+                let bytes = bytes.to_vec();
+                self.verify(Verifying::Gossip(received), vec![bytes]);
             }
-            _ => Judgement::Bad,
-        };
-        self.effects.push_back(Effect::Net(Command::Judge(received, judgement)));
-    }
-
-    /// Somebody has what we lack, or lacks what we have: compare with all at the next tick.
-    fn pull_soon(&mut self) {
-        self.peers.next_pull = self.peers.next_pull.min(self.now);
+            Some((&GOSSIP_DIGEST, said)) if said.len() == DIGEST_LEN => {
+                if let Some(digest) = said.first_chunk() {
+                    self.sync(machine::Input::Digest(from, Digest(*digest)));
+                }
+                self.effects.push_back(idle(received)); // each node tells its own
+            }
+            _ => self.effects.push_back(Effect::Net(Command::Judge(received, Judgement::Bad))),
+        }
     }
 
     pub(super) fn tend_peers(&mut self) {
         let now = self.now;
-        if now >= self.peers.next_pull {
-            self.peers.next_pull = now.after(PULL_EVERY);
-            for peer in self.peers.connected.keys().copied().collect::<Vec<_>>() {
-                self.ask_frontier(peer);
-            }
+        self.sync(machine::Input::Tick);
+        let ended = self.peers.cut.values().any(|(_, until)| *until <= now);
+        if ended {
+            self.peers.cut.retain(|_, (_, until)| *until > now);
+            self.allow_peers();
         }
         if now >= self.peers.next_digest {
             self.peers.next_digest = now.after(DIGEST_EVERY);

@@ -2,7 +2,7 @@
 
 use crate::core::ask::Ask;
 use crate::net::limits::{REQUEST_MAX, RESPONSE_MAX};
-use crdt::sync::{Frontier, Range};
+use crdt::sync::{Answer, Question};
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,17 +10,15 @@ use std::io;
 use threshold::sign::Refusal;
 
 /// The protocol's name on the wire.
-pub const NAME: StreamProtocol = StreamProtocol::new("/hashguild/node/1");
+pub const NAME: StreamProtocol = StreamProtocol::new("/hashguild/node/2");
 
 /// What a node asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The charter of the guild.
     Charter,
-    /// "This is what I have; what have you?"
-    Frontier(Frontier),
-    /// Entries.
-    Pull(Vec<Range>),
+    /// Anti-entropy.
+    Sync(Question),
     /// A message of a key generation ([`threshold::dkg::DkgMessage`]).
     Dkg(Vec<u8>),
     /// "Take a seat in this signing session."
@@ -46,10 +44,8 @@ pub enum Request {
 pub enum Response {
     /// The charter's bytes.
     Charter(Vec<u8>),
-    /// What we have.
-    Frontier(Frontier),
-    /// A page of entries.
-    Entries(Vec<Vec<u8>>),
+    /// Anti-entropy.
+    Sync(Answer),
     /// Received.
     Taken,
     /// Commitments of the seat ([`threshold::sign::Commitments`]).

@@ -4,7 +4,7 @@
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
 use crdt::testkit::{self, Person};
-use crdt::{Charter, Signed};
+use crdt::{Charter, Document, Signed, Verifier};
 use node::api::dto::{Answer, Command, Status};
 use node::chain::Update;
 use node::core::{Effect, Input, Node, Start};
@@ -27,6 +27,8 @@ pub(crate) struct Durable {
     secrets: BTreeMap<String, Vec<u8>>,
     share: Option<Vec<u8>>,
     blobs: BTreeMap<String, Vec<u8>>,
+    /// Whether the journal counts as whole.
+    pub(crate) trusted: bool,
 }
 
 pub(crate) struct Bus {
@@ -43,13 +45,15 @@ pub(crate) struct Bus {
     pub(crate) responses: Vec<Response>,
     /// Effects that node 0 may still carry out before it is killed.
     pub(crate) fuse: Option<usize>,
+    /// In the place of one node somebody answers who has this document and no software of ours.
+    puppet: Option<(usize, Document)>,
 }
 
 impl Bus {
     pub(crate) fn new(count: usize) -> Self {
         let people = testkit::people(count);
         let charter = testkit::charter(&people);
-        let durable = (0..count).map(|_| Durable::default()).collect();
+        let durable = (0..count).map(|_| Durable { trusted: true, ..Durable::default() }).collect();
         let mut bus = Self {
             people,
             charter,
@@ -62,6 +66,7 @@ impl Bus {
             answers: Vec::new(),
             responses: Vec::new(),
             fuse: None,
+            puppet: None,
         };
         (0..count).for_each(|index| bus.start(index));
         bus
@@ -70,8 +75,9 @@ impl Bus {
     /// Start a node from what it has that is durable, and connect it with all others.
     pub(crate) fn start(&mut self, index: usize) {
         let durable = &self.durable[index];
+        let verifier = Verifier::new(&self.charter);
         let own = durable.journal.iter().filter_map(|record| match record {
-            Record::Own(bytes) => Some(Signed::verify(bytes, self.charter.id()).unwrap()),
+            Record::Own(bytes) => Some(verifier.verify(bytes).unwrap()),
             _ => None,
         });
         let transcript = durable.blobs.get(Node::TRANSCRIPT_BLOB);
@@ -81,13 +87,14 @@ impl Bus {
             charter: self.charter.clone(),
             own: own.collect(),
             others: durable.stored.clone(),
+            lost: None,
             records: durable.journal.clone(),
             share: share.map(|(share, blob)| (KeyShare::from_bytes(share).unwrap(), blob.clone())),
             keygen: durable.secrets.get(Node::KEYGEN_SECRET).cloned().map(Zeroizing::new),
             wallet: None,
             addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 1_000 + index)],
             bootstrap: vec![],
-            journal_intact: true,
+            journal_intact: durable.trusted,
         };
         self.next += 1;
         let rng = ChaCha12Rng::seed_from_u64(self.next);
@@ -103,6 +110,13 @@ impl Bus {
                 self.inbox.push_back((other, Input::Net(Event::Connected(this))));
             }
         }
+    }
+
+    /// Stop a node and start it from what is durable.
+    pub(crate) fn restart(&mut self, index: usize) {
+        self.kill(index);
+        self.settle();
+        self.start(index);
     }
 
     fn kill(&mut self, index: usize) {
@@ -143,7 +157,12 @@ impl Bus {
         let durable = &mut self.durable[index];
         match effect {
             Effect::Journal(record) => durable.journal.push(record),
-            Effect::Store(signed) => durable.stored.push(signed),
+            Effect::Store(entries) => durable.stored.extend(entries),
+            Effect::Verify(number, entries) => {
+                let verifier = Verifier::new(&self.charter);
+                let verified = entries.iter().map(|bytes| verifier.verify(bytes)).collect();
+                self.inbox.push_back((index, Input::Verified(number, verified)));
+            }
             Effect::StoreSecret(name, secret) => drop(durable.secrets.insert(name, secret.to_vec())),
             Effect::DropSecret(name) => drop(durable.secrets.remove(&name)),
             Effect::StoreShare(_, share) => {
@@ -153,7 +172,9 @@ impl Bus {
             Effect::StoreBlob(name, bytes) => drop(durable.blobs.insert(name, bytes)),
             Effect::Net(command) => self.carry(index, command),
             Effect::Reply(_, answer) => self.answers.push(answer),
-            Effect::StoreWallet(_) | Effect::Broadcast(..) | Effect::TrustJournal => {}
+            Effect::StoreWallet(_) | Effect::Broadcast(..) | Effect::Tell(_) => {}
+            Effect::TrustJournal => durable.trusted = true,
+            Effect::DistrustJournal => durable.trusted = false,
         }
     }
 
@@ -176,8 +197,34 @@ impl Bus {
         }
     }
 
+    /// Put a puppet in the place of node `index`: what it is to say is changed by `change`, in the name of
+    /// that member and with that member's key.
+    pub(crate) fn puppet(&mut self, index: usize, change: impl FnOnce(&mut Document, &Person)) {
+        if self.nodes[index].is_some() {
+            let mut document = Document::new(&self.charter);
+            for signed in (0..self.nodes.len()).flat_map(|node| self.said(node)) {
+                document.insert(signed, crdt::Height::MAX);
+            }
+            self.kill(index);
+            self.puppet = Some((index, document));
+        }
+        let (index, document) = self.puppet.as_mut().unwrap();
+        change(document, &self.people[*index]);
+        let puppet = self.people[*index].id();
+        for other in (0..self.nodes.len()).filter(|other| self.nodes[*other].is_some()) {
+            self.inbox.push_back((other, Input::Net(Event::Connected(puppet))));
+        }
+        self.settle();
+    }
+
     fn request(&mut self, from: usize, to: usize, token: u64, request: Request) {
         let (asker, asked) = (self.people[from].id(), self.people[to].id());
+        if let (Some((puppet, document)), Request::Sync(question)) = (&self.puppet, &request)
+            && *puppet == to
+        {
+            let response = Some(Response::Sync(crdt::sync::answer(document, question)));
+            return self.inbox.push_back((from, Input::Net(Event::Response(asked, token, response))));
+        }
         if self.nodes[to].is_none() {
             return self.inbox.push_back((from, Input::Net(Event::Response(asked, token, None))));
         }
@@ -215,9 +262,10 @@ impl Bus {
 
     /// Own entries of a node in its journal, by sequence number.
     pub(crate) fn said(&self, index: usize) -> Vec<Signed> {
+        let verifier = Verifier::new(&self.charter);
         let records = self.durable[index].journal.iter();
         let own = records.filter_map(|record| match record {
-            Record::Own(bytes) => Some(Signed::verify(bytes, self.charter.id()).unwrap()),
+            Record::Own(bytes) => Some(verifier.verify(bytes).unwrap()),
             _ => None,
         });
         own.collect()

@@ -1,8 +1,11 @@
 //! Key generation, kills, lies and questions nobody may ask.
 
 use crate::bus::Bus;
-use crdt::{Digest, MemberId, Payload, ProposalId};
+use crdt::testkit::{self, Person};
+use crdt::{Digest, Document, Entry, MemberId, Payload, ProposalId, Signed};
+use node::api::dto::{Answer, ChoiceDto, Command, NewBallot};
 use node::core::ask::Ask;
+use node::journal::Record;
 use node::net::protocol::{Request, Response};
 
 /// Seconds in which five nodes on a bus that loses all gossip make and test a key.
@@ -96,4 +99,72 @@ fn garbage_is_taken_calmly() {
     }
     bus.run(KEY);
     key_of(&mut bus, 3);
+}
+
+/// Another entry for the place of `taken`, by the same author: a fork there.
+fn other_entry(person: &Person, document: &Document, taken: &Signed) -> Signed {
+    let entry = taken.entry();
+    let other = Entry { payload: Payload::Accept, height: entry.height + 1, ..entry.clone() };
+    assert!(document.find(taken.id()).is_some());
+    Signed::sign(other, &person.key)
+}
+
+#[test]
+fn a_founder_who_forks_takes_no_key_and_no_decision_along() {
+    let mut bus = Bus::new(5);
+    bus.run(KEY);
+    let key = key_of(&mut bus, 5);
+    let mut proposal = None;
+    bus.puppet(4, |document, person| {
+        proposal = Some(ProposalId::from(person.say(document, 1, testkit::spend(70_000)).id()));
+    });
+    let proposal = proposal.unwrap().to_string();
+    bus.run(2);
+    for member in 0..3 {
+        let vote = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new() };
+        bus.command(member, Command::Vote(proposal.clone(), vote)).unwrap();
+    }
+    bus.run(60);
+    let certificate = |bus: &mut Bus, member| match bus.command(member, Command::Proposal(proposal.clone())) {
+        Ok(Answer::Proposal(proposal)) => proposal.certificate,
+        other => panic!("{other:?}"),
+    };
+    let certified = certificate(&mut bus, 0);
+    assert!(certified.is_some(), "three of five decided");
+    // Now it forks at its very first entry: charter, key, proposal, all that it ever said.
+    bus.puppet(4, |document, person| {
+        let chain = document.chain(&person.id()).unwrap();
+        let fork = other_entry(person, document, &chain.entries()[0].clone());
+        document.insert(fork, u32::MAX);
+    });
+    bus.run(60);
+    let mut hashes = std::collections::BTreeSet::new();
+    for member in 0..4 {
+        let status = bus.status(member);
+        assert!(status.founded && status.key_usable, "member {member}: {:?}", status.waits);
+        assert_eq!(status.group_key.as_ref(), Some(&key));
+        assert_eq!(certificate(&mut bus, member), certified, "V5: nothing un-decides");
+        hashes.insert(status.state_hash);
+    }
+    assert_eq!(hashes.len(), 1, "and all agree");
+}
+
+#[test]
+fn a_node_that_hears_from_others_what_it_said_and_forgot_listens_before_it_speaks() {
+    let mut bus = Bus::new(3);
+    bus.run(KEY);
+    // A backup of its folder from before its last words is put back.
+    let last = bus.durable[0].journal.iter().rposition(|record| matches!(record, Record::Own(_))).unwrap();
+    bus.durable[0].journal.truncate(last);
+    bus.restart(0);
+    bus.run(5);
+    let status = bus.status(0);
+    let wait = status.waits.first().expect("it waits").what.clone();
+    assert!(wait.contains("listens") || wait.contains("restored or lost"), "{wait}");
+    let own = bus.said(0);
+    let places: std::collections::BTreeSet<u32> = own.iter().map(|signed| signed.entry().seq).collect();
+    assert_eq!(places.len(), own.len(), "no place of its chain was signed twice");
+    assert!(!bus.durable[0].trusted);
+    bus.run(31 * 60);
+    assert!(bus.durable[0].trusted && bus.status(0).waits.iter().all(|wait| !wait.what.contains("restored")));
 }

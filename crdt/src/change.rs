@@ -1,0 +1,37 @@
+//! What an entry or a block changed in the state: what the events stream tells.
+
+use crate::edit::Sheet;
+use crate::id::{EntryId, MemberId, ProposalId};
+
+/// One change of the replicated state, or of the workspace beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A founder signed the charter.
+    Accepted(MemberId),
+    /// A member's node moved.
+    Moved(MemberId),
+    /// Somebody may read along.
+    Invited(MemberId),
+    /// A member signed two entries for one place: what it said from there on does not count.
+    Forked(MemberId),
+    /// A co-signer is a step further in making a key.
+    KeyStep(MemberId),
+    /// There is a key that all co-signers stored, or another one than before.
+    Key,
+    /// A test signature of the key was shown.
+    KeyTested,
+    /// Something was proposed.
+    Proposed(ProposalId),
+    /// A member voted.
+    Voted(ProposalId, MemberId),
+    /// A member commented.
+    Commented(ProposalId, MemberId),
+    /// A proposal was taken back.
+    Withdrawn(ProposalId),
+    /// A decision was proven.
+    Certified(ProposalId),
+    /// A decision's lineage ended.
+    Settled(ProposalId),
+    /// The workspace was edited.
+    Edited(Sheet, EntryId),
+}
