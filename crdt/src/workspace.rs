@@ -293,7 +293,7 @@ impl Workspace {
     /// The items of a sheet.
     #[must_use]
     pub fn items(&self, sheet: Sheet) -> Items {
-        self.pages.get(&sheet).map(Page::items).unwrap_or_default()
+        self.pages.get(&sheet).and_then(|page| page.items(None)).unwrap_or_default()
     }
 }
 

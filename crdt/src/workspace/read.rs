@@ -4,7 +4,7 @@ use super::sheet::{Items, Page};
 use super::{EditVerdict, Workspace};
 use crate::Height;
 use crate::edit::{Edit, Heads, Sheet, Text};
-use crate::entry::Payload;
+use crate::entry::{Entry, Payload};
 use crate::id::{EntryId, MemberId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,10 +41,6 @@ pub struct Past {
     pub height: Height,
     /// What it did.
     pub edit: Edit,
-    /// The title as its author left it.
-    pub title: String,
-    /// The body as its author left it.
-    pub body: String,
 }
 
 /// What a label is on: the types of BIP329.
@@ -149,61 +145,97 @@ impl Workspace {
         Some(self.read_draft(id, self.pages.get(&Sheet::Draft(id))?))
     }
 
+    /// A draft as the author of one of its edits left it.
+    #[must_use]
+    pub fn draft_at(&self, id: EntryId, edit: EntryId) -> Option<Draft> {
+        let page = self.pages.get(&Sheet::Draft(id))?;
+        let at = Heads::from(edit);
+        let (title, body) = (page.text(Text::Title, Some(&at))?, page.text(Text::Body, Some(&at))?);
+        let before = self.before(edit);
+        Some(Draft {
+            id,
+            title,
+            body,
+            items: page.items(Some(&at))?,
+            authors: self.authors_of(before.iter().copied()),
+            edits: before.len(),
+            latest: at,
+        })
+    }
+
     fn read_draft(&self, id: EntryId, page: &Page) -> Draft {
-        let authors: BTreeSet<MemberId> =
-            page.edits().filter_map(|edit| Some(self.edits.get(&edit)?.signed.entry().author)).collect();
         Draft {
             id,
             title: page.text(Text::Title, None).unwrap_or_default(),
             body: page.text(Text::Body, None).unwrap_or_default(),
-            items: page.items(),
-            authors: authors.into_iter().collect(),
+            items: page.items(None).unwrap_or_default(),
+            authors: self.authors_of(page.edits()),
             edits: page.edits().len(),
             latest: self.latest(Sheet::Draft(id)),
         }
     }
 
+    fn authors_of(&self, edits: impl Iterator<Item = EntryId>) -> Vec<MemberId> {
+        let authors = edits.filter_map(|edit| Some(self.entry(edit)?.0.author));
+        authors.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn entry(&self, edit: EntryId) -> Option<(&Entry, &Edit)> {
+        let entry = self.edits.get(&edit)?.signed.entry();
+        match &entry.payload {
+            Payload::Edit(edit) => Some((entry, edit)),
+            _ => None,
+        }
+    }
+
+    /// An edit and all that it builds on.
+    fn before(&self, edit: EntryId) -> BTreeSet<EntryId> {
+        let (mut found, mut ahead) = (BTreeSet::new(), vec![edit]);
+        while let Some(id) = ahead.pop() {
+            if found.insert(id) {
+                ahead.extend(self.entry(id).into_iter().flat_map(|(_, edit)| edit.after.as_slice()));
+            }
+        }
+        found
+    }
+
     /// How a draft came to be: its edits, each after those it builds on, else in order of claimed height and
-    /// id. Costs one reading of the text an edit: meant for people, one draft at a time.
+    /// id.
     #[must_use]
     pub fn history(&self, draft: EntryId) -> Vec<Past> {
         let Some(page) = self.pages.get(&Sheet::Draft(draft)) else { return Vec::new() };
-        let edit = |id| match &self.edits.get(&id)?.signed.entry().payload {
-            Payload::Edit(edit) => Some((self.edits.get(&id)?.signed.entry(), edit)),
-            _ => None,
+        let past = |id: EntryId| {
+            let (entry, edit) = self.entry(id)?;
+            Some(Past { id, author: entry.author, height: entry.height, edit: edit.clone() })
         };
-        let mut children: BTreeMap<EntryId, Vec<EntryId>> = BTreeMap::new();
-        let mut missing: BTreeMap<EntryId, usize> = BTreeMap::new();
+        self.in_order(page).into_iter().filter_map(past).collect()
+    }
+
+    fn in_order(&self, page: &Page) -> Vec<EntryId> {
+        let mut builders: BTreeMap<EntryId, Vec<EntryId>> = BTreeMap::new();
+        let mut lacks: BTreeMap<EntryId, usize> = BTreeMap::new();
         let mut ready = BTreeSet::new();
         for id in page.edits() {
-            let Some((entry, edit)) = edit(id) else { continue };
-            missing.insert(id, edit.after.as_slice().len());
-            edit.after.as_slice().iter().for_each(|before| children.entry(*before).or_default().push(id));
-            if edit.after.as_slice().is_empty() {
+            let Some((entry, edit)) = self.entry(id) else { continue };
+            let after = edit.after.as_slice();
+            lacks.insert(id, after.len());
+            after.iter().for_each(|before| builders.entry(*before).or_default().push(id));
+            if after.is_empty() {
                 ready.insert((entry.height, id));
             }
         }
-        let mut history = Vec::new();
+        let mut order = Vec::new();
         while let Some((_, id)) = ready.pop_first() {
-            let Some((entry, edit_of)) = edit(id) else { continue };
-            let at = Heads::from(id);
-            history.push(Past {
-                id,
-                author: entry.author,
-                height: entry.height,
-                edit: edit_of.clone(),
-                title: page.text(Text::Title, Some(&at)).unwrap_or_default(),
-                body: page.text(Text::Body, Some(&at)).unwrap_or_default(),
-            });
-            for child in children.remove(&id).unwrap_or_default() {
-                let left = missing.entry(child).or_default();
+            order.push(id);
+            for next in builders.remove(&id).unwrap_or_default() {
+                let left = lacks.entry(next).or_default();
                 *left = left.saturating_sub(1);
-                if let (0, Some((entry, _))) = (*left, edit(child)) {
-                    ready.insert((entry.height, child));
+                if let (0, Some((entry, _))) = (*left, self.entry(next)) {
+                    ready.insert((entry.height, next));
                 }
             }
         }
-        history
+        order
     }
 
     /// Every label, as BIP329 orders its fields.

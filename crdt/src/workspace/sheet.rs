@@ -134,17 +134,19 @@ impl Page {
         }
     }
 
-    /// Every item with its fields.
-    pub(super) fn items(&self) -> Items {
+    /// Every item with its fields, as they are now, or as they were to whoever saw `at`. None if there is no
+    /// such edit.
+    pub(super) fn items(&self, at: Option<&Heads>) -> Option<Items> {
+        let heads = at.map_or_else(|| Some(self.heads()), |at| self.hashes(at))?;
         let mut items = Items::new();
         for shard in &self.objects.shards {
-            for entry in self.doc.map_range(shard, ..) {
+            for entry in self.doc.map_range_at(shard, .., &heads) {
                 let Some((item, field)) = entry.key.split_once(BETWEEN) else { continue };
                 let ValueRef::Scalar(ScalarValueRef::Str(value)) = &entry.value else { continue };
                 items.entry(item.to_owned()).or_default().insert(field.to_owned(), value.to_string());
             }
         }
-        items
+        Some(items)
     }
 }
 

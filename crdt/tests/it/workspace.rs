@@ -381,9 +381,14 @@ fn a_draft_shows_how_it_came_to_be() {
         guild.say_at(2, TIP, edit(Sheet::Draft(draft), &[draft], vec![splice(Text::Body, 0, 0, "c")])).id();
     let end =
         guild.say_at(2, TIP, edit(Sheet::Draft(draft), &[b, c], vec![splice(Text::Body, 0, 3, "!")])).id();
-    let history = Workspace::of(&guild.document).history(draft);
-    let shown: Vec<(EntryId, &str)> = history.iter().map(|past| (past.id, past.body.as_str())).collect();
-    assert_eq!(shown, [(draft, "a"), (c, "ca"), (b, "ab"), (end, "!")]);
+    let workspace = Workspace::of(&guild.document);
+    let history = workspace.history(draft);
+    let at = |past: &Past| workspace.draft_at(draft, past.id).expect("one of its edits");
+    let shown: Vec<_> = history.iter().map(|past| (past.id, at(past).body, at(past).edits)).collect();
+    let words = |id, body: &str, edits| (id, body.to_owned(), edits);
+    assert_eq!(shown, [words(draft, "a", 1), words(c, "ca", 2), words(b, "ab", 2), words(end, "!", 4)]);
+    assert_eq!(at(&history[1]).authors.len(), 2);
+    assert_eq!(workspace.draft_at(draft, EntryId(Digest([9; 32]))), None);
     assert_eq!((history[2].author, history[2].height), (guild.id(1), TIP + 1));
     assert!(Workspace::default().history(draft).is_empty());
 }

@@ -6,9 +6,10 @@ use super::server::{Api, Shared, problem};
 use crate::error::Failure;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use serde::Deserialize;
 use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<Api>> {
@@ -30,8 +31,13 @@ async fn begin(State(api): Shared, body: Bytes) -> Response {
     api.ask_with::<NewDraft>(&body, |new| Command::Workspace(Ask::Begin(new))).await
 }
 
-async fn draft(State(api): Shared, Path(id): Path<String>) -> Response {
-    api.ask(Command::Workspace(Ask::Draft(id))).await
+#[derive(Deserialize)]
+struct DraftQuery {
+    at: Option<String>,
+}
+
+async fn draft(State(api): Shared, Path(id): Path<String>, Query(query): Query<DraftQuery>) -> Response {
+    api.ask(Command::Workspace(Ask::Draft(id, query.at))).await
 }
 
 async fn history(State(api): Shared, Path(id): Path<String>) -> Response {

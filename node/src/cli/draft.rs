@@ -22,6 +22,9 @@ pub(crate) enum Draft {
     Show {
         /// Its id, or the beginning of it.
         id: String,
+        /// As the author of this edit left it: its id, or the beginning of it.
+        #[arg(long, value_name = "EDIT")]
+        at: Option<String>,
     },
     /// All drafts.
     List,
@@ -88,7 +91,7 @@ impl Draft {
                 say.hint(&format!("guild draft edit {id}, then guild draft propose {id}"));
             }
             Self::Edit(edit) => {
-                let path = format!("drafts/{}", plain(&edit.id)?);
+                let path = format!("drafts/{}", plain(&edit.id, "draft")?);
                 let read: DraftDto = client.get(&path)?;
                 let shown = match edit.parse(&read)? {
                     Some(edit) => client.post(&format!("{path}/edits"), &edit)?,
@@ -96,8 +99,10 @@ impl Draft {
                 };
                 say.data(&shown, || text(&shown));
             }
-            Self::Show { id } => {
-                let shown: DraftDto = client.get(&format!("drafts/{}", plain(&id)?))?;
+            Self::Show { id, at } => {
+                let at = at.map(|edit| Ok(format!("?at={}", plain(&edit, "edit")?))).transpose()?;
+                let path = format!("drafts/{}{}", plain(&id, "draft")?, at.unwrap_or_default());
+                let shown: DraftDto = client.get(&path)?;
                 say.data(&shown, || text(&shown));
             }
             Self::List => {
@@ -105,11 +110,12 @@ impl Draft {
                 say.data(&list, || list_text(&list));
             }
             Self::History { id } => {
-                let history: DraftHistory = client.get(&format!("drafts/{}/history", plain(&id)?))?;
+                let history: DraftHistory =
+                    client.get(&format!("drafts/{}/history", plain(&id, "draft")?))?;
                 say.data(&history, || history_text(&history));
             }
             Self::Propose { id } => {
-                let path = format!("drafts/{}/propose", plain(&id)?);
+                let path = format!("drafts/{}/propose", plain(&id, "draft")?);
                 let shown: ProposalDto = client.post(&path, &())?;
                 say.data(&shown, || super::proposal::text(&shown));
                 say.hint(&format!("guild proposal vote {} yes --final", shown.id));

@@ -74,12 +74,12 @@ impl Proposal {
                 say.data(&list, || list_text(&list));
             }
             Self::Show { id } => {
-                let shown: ProposalDto = client.get(&format!("proposals/{}", plain(&id)?))?;
+                let shown: ProposalDto = client.get(&format!("proposals/{}", plain(&id, "proposal")?))?;
                 say.data(&shown, || text(&shown));
             }
             Self::Vote(vote) => {
                 let ballot = NewBallot { choice: vote.choice, last: vote.last, reason: vote.reason };
-                let path = format!("proposals/{}/ballots", plain(&vote.id)?);
+                let path = format!("proposals/{}/ballots", plain(&vote.id, "proposal")?);
                 let shown: ProposalDto = client.post(&path, &ballot)?;
                 say.data(&shown, || text(&shown));
                 if vote.choice == ChoiceDto::Yes && !vote.last {
@@ -87,12 +87,12 @@ impl Proposal {
                 }
             }
             Self::Withdraw { id } => {
-                let path = format!("proposals/{}/withdraw", plain(&id)?);
+                let path = format!("proposals/{}/withdraw", plain(&id, "proposal")?);
                 let shown: ProposalDto = client.post(&path, &())?;
                 say.data(&shown, || text(&shown));
             }
             Self::Execute { id } => {
-                let path = format!("proposals/{}/execute", plain(&id)?);
+                let path = format!("proposals/{}/execute", plain(&id, "proposal")?);
                 let ceremony: Ceremony = client.post(&path, &())?;
                 say.data(&ceremony, || ceremony_text(&ceremony));
                 return verdict(&ceremony);
@@ -103,9 +103,9 @@ impl Proposal {
 }
 
 /// An id goes into a path: nothing but letters and digits.
-pub(super) fn plain(id: &str) -> Outcome<&str> {
+pub(super) fn plain<'a>(id: &'a str, what: &str) -> Outcome<&'a str> {
     let known = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if known { Ok(id) } else { Err(Failure::usage(format!("'{id}' is no id"))) }
+    if known { Ok(id) } else { Err(Failure::usage(format!("'{id}' is no {what} id"))) }
 }
 
 impl New {

@@ -38,7 +38,8 @@ impl Node {
                 let drafts = self.workspace.drafts().map(|draft| self.draft_dto(draft)).collect();
                 WorkspaceAnswer::Drafts(Drafts { v: V, drafts })
             }
-            WorkspaceCommand::Draft(id) => self.draft_answer(self.find_draft(&id)?)?,
+            WorkspaceCommand::Draft(id, None) => self.draft_answer(self.find_draft(&id)?)?,
+            WorkspaceCommand::Draft(id, Some(edit)) => self.draft_at(self.find_draft(&id)?, &edit)?,
             WorkspaceCommand::History(id) => self.draft_history(self.find_draft(&id)?),
             WorkspaceCommand::Begin(new) => self.begin_draft(new)?,
             WorkspaceCommand::Edit(id, edit) => self.edit_draft(self.find_draft(&id)?, edit)?,
@@ -81,6 +82,15 @@ impl Node {
         Ok(WorkspaceAnswer::Draft(self.draft_dto(draft)))
     }
 
+    fn draft_at(&self, draft: EntryId, text: &str) -> Outcome<WorkspaceAnswer> {
+        let missing = || Failure::not_found(format!("the draft has no edit '{text}'"));
+        let edits = self.workspace.history(draft).into_iter().map(|past| past.id);
+        let mut like = edits.filter(|id| text.len() >= PREFIX_MIN && id.to_string().starts_with(text));
+        let edit = like.next().filter(|_| like.next().is_none()).ok_or_else(missing)?;
+        let was = self.workspace.draft_at(draft, edit).ok_or_else(missing)?;
+        Ok(WorkspaceAnswer::Draft(DraftDto { heads: Vec::new(), ..self.draft_dto(was) }))
+    }
+
     fn draft_dto(&self, draft: Draft) -> DraftDto {
         DraftDto {
             v: V,
@@ -105,8 +115,6 @@ impl Node {
             author: self.name(&past.author),
             height: past.height,
             did: did(&past),
-            title: past.title,
-            body: past.body,
         });
         WorkspaceAnswer::History(DraftHistory { v: V, id: id.to_string(), edits: edits.collect() })
     }

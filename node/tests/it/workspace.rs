@@ -33,7 +33,7 @@ fn begin(bus: &mut Bus, who: usize, body: &str) -> DraftDto {
 }
 
 fn show(bus: &mut Bus, who: usize, id: &str) -> DraftDto {
-    draft(ask(bus, who, Ask::Draft(id.to_owned())))
+    draft(ask(bus, who, Ask::Draft(id.to_owned(), None)))
 }
 
 /// What somebody who read `read` makes of it.
@@ -87,6 +87,8 @@ fn two_who_edit_one_draft_at_once_both_keep_their_words() {
     };
     assert_eq!(history.edits.len(), 4);
     assert!(history.edits[1].did[0].starts_with("body at "), "{:?}", history.edits[1].did);
+    let was = draft(ask(&mut bus, 2, Ask::Draft(begun.id.clone(), Some(history.edits[0].id.clone()))));
+    assert_eq!((&was.body, was.edits), (&begun.body, 1));
 }
 
 #[test]
@@ -120,8 +122,9 @@ fn what_would_be_ignored_is_never_signed() {
         (edit(DraftEdit { base: vec![], ..words("new") }), Code::Refused),
         (edit(DraftEdit { pay: vec![stranger], ..nothing(&begun) }), Code::Usage),
         (edit(DraftEdit { unpay: vec!["nobody".to_owned()], ..nothing(&begun) }), Code::NotFound),
-        (Ask::Draft("abc".to_owned()), Code::NotFound),
-        (Ask::Draft("ffffffff".to_owned()), Code::NotFound),
+        (Ask::Draft("abc".to_owned(), None), Code::NotFound),
+        (Ask::Draft("ffffffff".to_owned(), None), Code::NotFound),
+        (Ask::Draft(begun.id.clone(), Some("ffffffff".to_owned())), Code::NotFound),
         (Ask::Edit("ffffffff".to_owned(), nothing(&begun)), Code::NotFound),
         (Ask::Propose(begun.id.clone()), Code::Refused),
         (field("host", None, Some("x")), Code::Usage),

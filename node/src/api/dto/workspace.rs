@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum WorkspaceCommand {
     /// All drafts.
     Drafts,
-    /// One draft, by its id or the beginning of it.
-    Draft(String),
+    /// One draft, by its id or the beginning of it: as it is, or as the author of this edit left it.
+    Draft(String, Option<String>),
     /// How a draft came to be.
     History(String),
     /// Begin a draft.
@@ -141,7 +141,7 @@ pub struct DraftDto {
     pub edits: usize,
     /// The latest edits: what the next edit says it was read at.
     pub base: Vec<String>,
-    /// Automerge heads: equal on all nodes that have the same edits.
+    /// Automerge heads: equal on all nodes that have the same edits. Empty for a draft as it was.
     pub heads: Vec<String>,
 }
 
@@ -167,10 +167,6 @@ pub struct PastEdit {
     pub height: u32,
     /// What it did, a line a step.
     pub did: Vec<String>,
-    /// The title as its author left it.
-    pub title: String,
-    /// The body as its author left it.
-    pub body: String,
 }
 
 /// All labels, as BIP329 writes them.
