@@ -3,7 +3,7 @@
 use super::sheet::{Items, Page};
 use super::{EditVerdict, Workspace};
 use crate::Height;
-use crate::edit::{Edit, Heads, Sheet, Text};
+use crate::edit::{Edit, HEADS_MAX, Heads, Sheet, Text};
 use crate::entry::{Entry, Payload};
 use crate::id::{EntryId, MemberId};
 use serde::{Deserialize, Serialize};
@@ -164,14 +164,18 @@ impl Workspace {
     }
 
     fn read_draft(&self, id: EntryId, page: &Page) -> Draft {
+        let latest = self.latest(Sheet::Draft(id));
+        // Of more edits at once than the next can build on, only those are shown that it will: positions
+        // count on what was read. The edit after it takes in more.
+        let at = (page.tips().len() > HEADS_MAX).then_some(&latest);
         Draft {
             id,
-            title: page.text(Text::Title, None).unwrap_or_default(),
-            body: page.text(Text::Body, None).unwrap_or_default(),
-            items: page.items(None).unwrap_or_default(),
+            title: page.text(Text::Title, at).unwrap_or_default(),
+            body: page.text(Text::Body, at).unwrap_or_default(),
+            items: page.items(at).unwrap_or_default(),
             authors: self.authors_of(page.edits()),
             edits: page.edits().len(),
-            latest: self.latest(Sheet::Draft(id)),
+            latest,
         }
     }
 

@@ -371,6 +371,26 @@ fn a_fork_takes_its_edits_away_and_what_builds_on_them_waits() {
 }
 
 #[test]
+fn of_more_edits_at_once_than_one_can_build_on_none_is_doubled_or_lost() {
+    let mut guild = guild(2);
+    let draft = begin(&mut guild, 0, ".");
+    for number in 0..100 {
+        let word = format!("<{number}>");
+        guild.say(1, edit(Sheet::Draft(draft), &[draft], vec![splice(Text::Body, 0, 0, &word)]));
+    }
+    for _ in 0..3 {
+        let shown = Workspace::of(&guild.document).draft(draft).expect("a draft");
+        let on: Vec<EntryId> = shown.latest.into();
+        guild.say(0, rewritten(draft, &on, &shown.body, &format!("{}!", shown.body)));
+    }
+    let workspace = Workspace::of(&guild.document);
+    let text = body(&workspace, draft);
+    assert!((0..100).all(|number| text.matches(&format!("<{number}>")).count() == 1), "{text}");
+    assert!(text.ends_with(".!!!") && text.len() == 390 + 4, "{text}");
+    assert_eq!(workspace.draft(draft).expect("a draft").body, text);
+}
+
+#[test]
 fn a_draft_shows_how_it_came_to_be() {
     let mut guild = guild(3);
     let draft = begin(&mut guild, 0, "a");
