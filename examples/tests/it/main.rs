@@ -5,6 +5,7 @@
 mod by_hand;
 mod story;
 mod survive;
+mod workspace;
 
 use examples::build::Programs;
 use examples::narrate::Narrator;

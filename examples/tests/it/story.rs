@@ -22,6 +22,8 @@ fn the_whole_story() {
     assert!(steps.iter().all(|step| step["ok"] == true), "{summary}");
     looking_around_works_as_printed(&guild);
     the_record_is_the_same_everywhere(&guild);
+    crate::workspace::members_write_together(&guild);
+    crate::workspace::bad_words_change_nothing(&guild);
     bad_input_changes_nothing(&mut guild);
     a_backup_restores(&guild);
     a_guest_reads_along(&mut guild);
