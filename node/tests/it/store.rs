@@ -126,7 +126,8 @@ fn torn_snapshots_and_files_of_rubbish_end_in_a_database_that_works() {
     for (like, cut) in [("snap.", true), ("snap.", false), ("db", false), ("conf", false)] {
         let bench = Bench::new(600);
         bench.keep(7);
-        std::fs::write(bench.home().db().join("snap.0000000000000001.generating"), b"half a snapshot").unwrap();
+        std::fs::write(bench.home().db().join("snap.0000000000000001.generating"), b"half a snapshot")
+            .unwrap();
         for path in bench.files(like) {
             let bytes = std::fs::read(&path).unwrap();
             let torn = if cut { bytes[..bytes.len() / 2].to_vec() } else { vec![0xa5; bytes.len()] };
