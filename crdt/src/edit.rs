@@ -126,6 +126,12 @@ impl TryFrom<Vec<EntryId>> for Heads {
     }
 }
 
+impl From<EntryId> for Heads {
+    fn from(head: EntryId) -> Self {
+        Self(vec![head])
+    }
+}
+
 impl From<Heads> for Vec<EntryId> {
     fn from(heads: Heads) -> Self {
         heads.0

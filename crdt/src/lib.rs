@@ -6,7 +6,8 @@
 //! node that has the same entries.
 //!
 //! This crate reads no clock, draws no randomness, opens nothing and never lets Automerge parse bytes
-//! that a peer made: the record view (feature `automerge`) is built from the state, for export only.
+//! that a peer made: behind the feature `automerge` the record view is built from the state, for export
+//! only, and the [`workspace`] from verified edits, by Automerge's own transactions.
 //!
 //! The rules are those of `docs/PROTOCOL.md`; section numbers in comments (§) refer to it.
 
@@ -33,6 +34,8 @@ pub mod treasury;
 pub mod verdict;
 #[cfg(feature = "automerge")]
 pub mod view;
+#[cfg(feature = "automerge")]
+pub mod workspace;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;

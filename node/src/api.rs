@@ -4,3 +4,4 @@
 pub mod dto;
 pub mod events;
 pub mod server;
+mod workspace;

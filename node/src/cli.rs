@@ -1,13 +1,19 @@
 //! The command line: `guild NOUN VERB`. Data goes to stdout, messages to stderr; `--json` gives one
 //! object; the exit codes are those of [`crate::error::CODES`].
 
+mod contact;
 mod document;
+mod draft;
 mod found;
 mod init;
 mod join;
+mod label;
+mod note;
 mod proposal;
+mod register;
 mod say;
 mod share;
+mod site;
 mod start;
 mod status;
 mod treasury;
@@ -81,6 +87,21 @@ enum Verb {
     /// Propose, vote, execute.
     #[command(subcommand)]
     Proposal(proposal::Proposal),
+    /// Write a proposal together before it is proposed.
+    #[command(subcommand)]
+    Draft(draft::Draft),
+    /// Names for transactions, addresses and coins (BIP329).
+    #[command(subcommand)]
+    Label(label::Label),
+    /// The guild's address book.
+    #[command(subcommand)]
+    Contact(contact::Contact),
+    /// Sites and the machines in them.
+    #[command(subcommand)]
+    Site(site::Site),
+    /// Anything else worth keeping.
+    #[command(subcommand)]
+    Note(note::Note),
     /// Where to pay in, what there is, what moved.
     #[command(subcommand)]
     Treasury(treasury::Treasury),
@@ -161,6 +182,11 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Start(start) => start.run(&home, say),
         Verb::Status => status::run(&home, say),
         Verb::Proposal(proposal) => proposal.run(&home, say),
+        Verb::Draft(draft) => draft.run(&home, say),
+        Verb::Label(label) => label.run(&home, say),
+        Verb::Contact(contact) => contact.run(&home, say),
+        Verb::Site(site) => site.run(&home, say),
+        Verb::Note(note) => note.run(&home, say),
         Verb::Treasury(treasury) => treasury.run(&home, say),
         Verb::Share(share) => share.run(&home, say),
         Verb::Document(document) => document.run(&home, say),

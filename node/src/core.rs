@@ -12,6 +12,7 @@ mod keygen;
 mod money;
 mod peers;
 mod record;
+mod workspace;
 
 use crate::api::dto::{Answer, Command};
 use crate::chain;
@@ -138,6 +139,7 @@ pub struct Node {
     guild: GuildId,
     document: Document,
     fold: Fold,
+    workspace: crdt::workspace::Workspace,
     tip: Option<Tip>,
     chain_lost: Option<String>,
     treasury: Option<Treasury>,
@@ -199,6 +201,7 @@ impl Node {
             me,
             guild,
             fold,
+            workspace: crdt::workspace::Workspace::default(),
             tip: None,
             chain_lost: None,
             treasury: None,

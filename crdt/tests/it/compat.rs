@@ -24,7 +24,7 @@ fn pinned(name: &str, now: &[u8]) -> Vec<u8> {
     hex::FromHex::from_hex(text.trim()).expect("hexadecimal digits")
 }
 
-fn assert_pinned(name: &str, now: &[u8]) {
+pub(crate) fn assert_pinned(name: &str, now: &[u8]) {
     assert_eq!(pinned(name, now), now, "{name} is not what it was");
 }
 

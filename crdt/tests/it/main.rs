@@ -1,6 +1,7 @@
 //! Tests of the whole crate, from outside: what honest nodes agree on, what the dishonest can do to them,
 //! and the bytes that may never change.
 
+mod attacks;
 mod bounds;
 mod compat;
 mod convergence;
@@ -13,3 +14,4 @@ mod malicious;
 mod sync;
 mod view;
 mod votes;
+mod workspace;

@@ -1,8 +1,11 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
+pub mod workspace;
+
 use crdt::Choice;
 use miner_link::contract::PolicyAnswer;
 use serde::{Deserialize, Serialize};
+use workspace::{WorkspaceAnswer, WorkspaceCommand};
 
 /// Something a person asks of a node.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub enum Command {
     LinkPolicy,
     /// What a link needs to know, but for node URL and token.
     Pair,
+    /// Something about drafts, labels, contacts, sites or notes.
+    Workspace(WorkspaceCommand),
 }
 
 /// The answer to a [`Command`].
@@ -69,6 +74,8 @@ pub enum Answer {
     LinkPolicy(Box<PolicyAnswer>),
     /// See [`Command::Pair`].
     Pair(Pair),
+    /// See [`Command::Workspace`].
+    Workspace(Box<WorkspaceAnswer>),
 }
 
 /// The version of every object the API gives.

@@ -24,14 +24,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
 /// A question on its way to the daemon.
 pub(crate) type Question = (Command, oneshot::Sender<Outcome<Answer>>);
 
-struct Api {
+pub(super) struct Api {
     questions: mpsc::Sender<Question>,
     events: broadcast::Sender<Event>,
     cookie: String,
     link_token: String,
 }
 
-type Shared = State<Arc<Api>>;
+pub(super) type Shared = State<Arc<Api>>;
 
 /// Serve until the daemon ends.
 ///
@@ -62,6 +62,7 @@ pub(crate) async fn serve(
         .route("/api/v1/invitation", get(invitation))
         .route("/api/v1/guests", post(invite))
         .route("/api/v1/link/pair", get(pair))
+        .merge(super::workspace::routes())
         .route_layer(middleware::from_fn_with_state(api.clone(), members_only));
     let link = Router::new()
         .route(miner_link::contract::POLICY_PATH, get(link_policy))
@@ -75,7 +76,7 @@ pub(crate) async fn serve(
     axum::serve(listener, router).await.map_err(|error| Failure::because("the API stopped", error))
 }
 
-fn problem(failure: &Failure) -> Response {
+pub(super) fn problem(failure: &Failure) -> Response {
     let status = StatusCode::from_u16(failure.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = serde_json::json!({
         "type": "about:blank", "status": status.as_u16(), "code": failure.code, "detail": failure.detail,
@@ -115,7 +116,7 @@ async fn links_too(State(api): Shared, request: Request, next: Next) -> Response
 }
 
 impl Api {
-    async fn ask(&self, command: Command) -> Response {
+    pub(super) async fn ask(&self, command: Command) -> Response {
         let (answer, answered) = oneshot::channel();
         let busy = Failure::new(Code::TryAgain, "the daemon is busy or stopping");
         if self.questions.send((command, answer)).await.is_err() {
@@ -129,7 +130,7 @@ impl Api {
     }
 
     /// Bodies are read here, so that a malformed one is a problem document too.
-    async fn ask_with<T: for<'de> Deserialize<'de>>(
+    pub(super) async fn ask_with<T: for<'de> Deserialize<'de>>(
         &self,
         body: &[u8],
         command: fn(T) -> Command,

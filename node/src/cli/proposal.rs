@@ -103,22 +103,26 @@ impl Proposal {
 }
 
 /// An id goes into a path: nothing but letters and digits.
-fn plain(id: &str) -> Outcome<&str> {
+pub(super) fn plain(id: &str) -> Outcome<&str> {
     let known = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if known { Ok(id) } else { Err(Failure::usage(format!("'{id}' is no proposal id"))) }
+    if known { Ok(id) } else { Err(Failure::usage(format!("'{id}' is no id"))) }
 }
 
 impl New {
     fn parse(self) -> Outcome<NewSpend> {
-        let outputs = self.pay.iter().map(|text| {
-            let refuse = || Failure::usage(format!("--pay '{text}': ADDRESS=SATOSHIS is needed"));
-            let (address, amount) = text.split_once('=').ok_or_else(refuse)?;
-            let amount_sat = amount.replace('_', "").parse().map_err(|_| refuse())?;
-            Ok(OutputDto { address: address.to_owned(), amount_sat })
-        });
-        let outputs = outputs.collect::<Outcome<Vec<_>>>()?;
-        Ok(NewSpend { title: self.title, text: self.text, outputs })
+        Ok(NewSpend { title: self.title, text: self.text, outputs: payments(&self.pay)? })
     }
+}
+
+/// What `--pay` says, as often as it is given.
+pub(super) fn payments(pay: &[String]) -> Outcome<Vec<OutputDto>> {
+    let outputs = pay.iter().map(|text| {
+        let refuse = || Failure::usage(format!("--pay '{text}': ADDRESS=SATOSHIS is needed"));
+        let (address, amount) = text.split_once('=').ok_or_else(refuse)?;
+        let amount_sat = amount.replace('_', "").parse().map_err(|_| refuse())?;
+        Ok(OutputDto { address: address.to_owned(), amount_sat })
+    });
+    outputs.collect()
 }
 
 /// Nobody signed, or too few: the exit code says so too.
@@ -166,7 +170,7 @@ fn list_text(list: &Proposals) -> String {
     if text.is_empty() { "no proposals yet".to_owned() } else { text }
 }
 
-fn text(shown: &ProposalDto) -> String {
+pub(super) fn text(shown: &ProposalDto) -> String {
     let mut lines = vec![
         format!("{}  {}", shown.title, shown.id),
         format!(

@@ -44,6 +44,7 @@ impl Node {
             Command::Entry(id) => self.entry(&id),
             Command::LinkPolicy => Ok(Answer::LinkPolicy(Box::new(self.link_policy()))),
             Command::Pair => self.pair(),
+            Command::Workspace(command) => self.on_workspace(command),
         };
         self.reply(number, answer);
     }
@@ -71,7 +72,7 @@ impl Node {
         }
     }
 
-    fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
+    pub(super) fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
         let title = Line::try_from(new.title).map_err(Failure::usage)?;
         let text = Note::try_from(new.text).map_err(Failure::usage)?;
         let outputs =
@@ -92,7 +93,7 @@ impl Node {
         self.proposal_answer(signed.id().into())
     }
 
-    fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
+    pub(super) fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
         let refuse = |why: String| Failure::usage(format!("'{}': {why}", output.address));
         let address =
             bitcoin::Address::from_str(&output.address).map_err(|error| refuse(error.to_string()))?;

@@ -73,11 +73,13 @@ impl Node {
         self.document.find(id).ok_or_else(|| Failure::not_found(format!("there is no entry '{text}'")))
     }
 
-    pub(super) fn entry(&self, text: &str) -> Outcome<Answer> {
-        let signed = self.find_entry(text)?;
+    pub(super) fn entry(&mut self, text: &str) -> Outcome<Answer> {
+        let signed = self.find_entry(text)?.clone();
         let (entry, id) = (signed.entry(), signed.id());
-        let verdict = crdt::explain(&self.charter, &self.document, &self.facts(), id);
-        let verdict = verdict.map_or_else(String::new, |verdict| verdict.to_string());
+        let verdict = self.edit_verdict(id).or_else(|| {
+            let verdict = crdt::explain(&self.charter, &self.document, &self.facts(), id);
+            verdict.map(|verdict| verdict.to_string())
+        });
         Ok(Answer::Entry(EntryDto {
             v: V,
             id: id.to_string(),
@@ -85,7 +87,7 @@ impl Node {
             seq: entry.seq,
             height: entry.height,
             kind: entry.payload.kind().to_owned(),
-            verdict,
+            verdict: verdict.unwrap_or_default(),
         }))
     }
 }

@@ -7,3 +7,4 @@ mod api;
 mod bus;
 mod machine;
 mod store;
+mod workspace;
