@@ -4,6 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod api;
+// What an input may cost is the same for all parsers.
+#[path = "../../../crdt/tests/it/bounds.rs"]
+mod bounds;
 mod bus;
+mod fuzz;
 mod machine;
 mod store;
