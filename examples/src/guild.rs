@@ -177,6 +177,18 @@ impl Guild {
         self.nodes.get_mut(name).context("not running")?.pause()
     }
 
+    /// Ask a member's process to end (SIGTERM), and wait until it has.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or does not end.
+    pub fn stop(&mut self, name: &str) -> Result<()> {
+        let mut node = self.nodes.remove(name).context("not running")?;
+        node.terminate()?;
+        node.wait_for(regtest::keeper::GRACE)?.with_context(|| format!("{name}'s daemon does not end"))?;
+        Ok(())
+    }
+
     /// Kill a member's process (SIGKILL).
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use examples::guild::{Guild, NAMES, outsider, text};
 use examples::narrate::Narrator;
 use examples::story::{self, STEPS};
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,6 +25,44 @@ fn the_whole_story() {
     bad_input_changes_nothing(&mut guild);
     a_backup_restores(&guild);
     a_guest_reads_along(&mut guild);
+    a_lost_database_comes_back_from_others(&mut guild);
+}
+
+/// What must survive is in the journal; the rest is said to be lost and comes from peers.
+fn a_lost_database_comes_back_from_others(guild: &mut Guild) {
+    let narrator = Narrator::new(0);
+    let damages: [(&str, fn(&Path)); 3] = [
+        ("the database is new", |db| std::fs::remove_dir_all(db).unwrap()),
+        ("the database lost", |db| {
+            let db = sled::open(db).unwrap();
+            db.drop_tree("packed").unwrap();
+            db.drop_tree("loose").unwrap();
+            db.flush().unwrap();
+        }),
+        ("database", |db| {
+            for file in std::fs::read_dir(db).unwrap().flatten() {
+                if file.file_type().unwrap().is_file() {
+                    std::fs::write(file.path(), b"torn").unwrap();
+                }
+            }
+        }),
+    ];
+    for (words, damage) in damages {
+        guild.stop("carol").unwrap();
+        damage(&guild.home("carol").join("db"));
+        guild.start("carol", &narrator).unwrap();
+        let log = std::fs::read_to_string(guild.log("carol")).unwrap();
+        assert!(log.contains(words), "{words}: {log}");
+        let state = |name| {
+            let status = guild.ok(name, &["status"])?;
+            Ok::<_, anyhow::Error>((status["height"].clone(), status["state_hash"].clone(), status["entries"].clone()))
+        };
+        let again = narrator.wait(AGREE, "carol to have everything again", || {
+            let (carol, alice) = (state("carol")?, state("alice")?);
+            Ok(if carol == alice { Ok(()) } else { Err(format!("{carol:?} {alice:?}")) })
+        });
+        again.unwrap();
+    }
 }
 
 fn looking_around_works_as_printed(guild: &Guild) {
