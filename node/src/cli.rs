@@ -114,6 +114,8 @@ enum Verb {
     /// One entry of the record.
     #[command(subcommand)]
     Entry(Entry),
+    /// Follow what changes in the record, line by line, until interrupted.
+    Events,
     /// Farms.
     #[command(subcommand)]
     Mining(Mining),
@@ -189,6 +191,7 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Share(share) => share.run(&home, say),
         Verb::Document(document) => document.run(&home, say),
         Verb::Entry(Entry::Show { id }) => entry(&home, say, &id),
+        Verb::Events => events(&home, say),
         Verb::Mining(Mining::Pair) => pair(&home, say),
         Verb::ExitCodes => exit_codes(say),
     }
@@ -209,6 +212,15 @@ fn invite(home: &Home, say: Say, card: Option<&str>) -> Outcome<()> {
     });
     say.hint("the invited one runs: guild join <that line>");
     Ok(())
+}
+
+fn events(home: &Home, say: Say) -> Outcome<()> {
+    Client::of(home)?.follow(|event| {
+        say.line(&event, || {
+            let by = event.member.as_ref().map_or_else(String::new, |member| format!(" by {member}"));
+            format!("{:<10} {}{by}", event.kind, event.path.join("/"))
+        })
+    })
 }
 
 fn entry(home: &Home, say: Say, id: &str) -> Outcome<()> {

@@ -1,9 +1,11 @@
 //! The typed client of a node's API: for the command line, tests and anybody's program.
 
+use crate::api::events::Event;
 use crate::config::Config;
 use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
 use serde::{Serialize, de::DeserializeOwned};
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 /// Longer than the API itself waits for the daemon.
@@ -55,6 +57,31 @@ impl Client {
         let request = self.agent.get(format!("{}/api/v1/{path}", self.base));
         let response = request.header("Authorization", format!("Bearer {}", self.cookie)).call();
         self.read(response)
+    }
+
+    /// Follow the events stream: give each event to `heard` until it wants no more or the daemon ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    pub fn follow(&self, mut heard: impl FnMut(Event) -> bool) -> Outcome<()> {
+        let request = self.agent.get(format!("{}/api/v1/events", self.base));
+        let request = request.header("Authorization", format!("Bearer {}", self.cookie));
+        let mut response = request.config().timeout_global(None).build().call().map_err(|error| {
+            let detail = format!("the daemon at {} does not answer: {error}", self.base);
+            Failure::new(Code::Unreachable, detail)
+        })?;
+        if !response.status().is_success() {
+            return self.read(Ok(response));
+        }
+        let lines = BufReader::new(response.body_mut().as_reader()).lines();
+        for line in lines.map_while(Result::ok) {
+            let event = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data.trim()).ok());
+            if event.is_some_and(|event| !heard(event)) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// POST to a resource below `/api/v1/`.

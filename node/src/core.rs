@@ -391,6 +391,7 @@ impl Node {
     fn allow_peers(&mut self) {
         let (state, tip, now) = (self.fold.state(), self.tip_height(), since_start(self.now));
         let guests = state.guests().filter(|(_, expiry)| *expiry >= tip).map(|(guest, _)| guest);
+        let guests = guests.take(net::limits::GUESTS);
         let mut allowed: BTreeSet<MemberId> = state.members.keys().copied().chain(guests).collect();
         allowed.retain(|peer| *peer != self.me && !self.peers.syncer.is_cut(peer, now));
         if self.peers.allow(&allowed) {

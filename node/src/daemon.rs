@@ -301,7 +301,9 @@ impl Daemon {
                 Effect::Store(entries) => self.store.keep(&entries)?,
                 Effect::Verify(number, entries) => self.verify(number, entries),
                 Effect::Tell(change) => {
-                    drop(self.events.send(Event::of(&change, self.node.names()))); // nobody may be listening
+                    if self.events.receiver_count() > 0 {
+                        drop(self.events.send(Event::of(&change, self.node.names())));
+                    }
                 }
                 Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),

@@ -205,6 +205,13 @@ impl Task {
                 message,
             })) => Some(Event::Gossip(Received { data: message.data, id, from })),
             SwarmEvent::Behaviour(BehaviourEvent::Direct(event)) => self.direct(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping)) => {
+                if let Err(error) = ping.result {
+                    tracing::debug!(peer = %ping.peer, %error, "no answer to a ping: hanging up");
+                    self.swarm.close_connection(ping.connection);
+                }
+                None
+            }
             _ => None,
         };
         event.into_iter().collect()

@@ -4,6 +4,7 @@ use examples::guild::{Guild, NAMES, outsider, text};
 use examples::narrate::Narrator;
 use examples::story::{self, STEPS};
 use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -26,8 +27,61 @@ fn the_whole_story() {
     crate::workspace::bad_words_change_nothing(&guild);
     bad_input_changes_nothing(&mut guild);
     a_backup_restores(&guild);
+    a_vote_is_told_as_it_comes(&guild);
+    the_past_is_what_it_was(&guild);
     a_guest_reads_along(&mut guild);
     a_lost_database_comes_back_from_others(&mut guild);
+}
+
+fn propose(guild: &Guild, title: &str) -> String {
+    let pay = format!("{}=10000", outsider(title.as_bytes()).unwrap());
+    text(&guild.ok("alice", &["proposal", "new", "--title", title, "--pay", &pay]).unwrap(), "id").unwrap()
+}
+
+/// bob sees on the events stream what alice does, with the place in the record where it is.
+fn a_vote_is_told_as_it_comes(guild: &Guild) {
+    let line = guild.command_line("bob", "events --json");
+    let mut words = line.split(' ');
+    let mut listener = Command::new(words.next().unwrap());
+    let mut listener = listener.args(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(listener.stdout.take().unwrap()).lines().map_while(Result::ok);
+    std::thread::sleep(Duration::from_secs(1)); // it must listen before there is something to hear
+    let id = propose(guild, "Told as it comes");
+    guild.ok("alice", &["proposal", "vote", &id, "no"]).unwrap();
+    let mut told = |kind: &str| {
+        let events = lines.by_ref().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        events.take(50).find(|event| event["kind"] == kind).unwrap()
+    };
+    assert_eq!(told("proposed")["path"], serde_json::json!(["proposals", id]));
+    let voted = told("voted");
+    assert_eq!(voted["path"], serde_json::json!(["proposals", id, "ballots", "alice"]));
+    assert_eq!(voted["member"], "alice");
+    listener.kill().unwrap();
+    listener.wait().unwrap();
+}
+
+/// The record as of a height or an entry holds what had been said by then, and no more.
+fn the_past_is_what_it_was(guild: &Guild) {
+    let height = guild.bitcoind.height().unwrap();
+    let id = propose(guild, "Not yet known");
+    let at = |when: &[&str]| guild.ok("alice", &[&["document", "at"], when].concat()).unwrap();
+    let now = at(&["--height", &height.to_string()]);
+    assert!(now["proposals"].to_string().contains(&id));
+    let early = at(&["--height", "1"]);
+    assert_eq!(early["guild"]["height"], 1);
+    assert!(!early["proposals"].to_string().contains(&id));
+    let before = at(&["--entry", &id]);
+    assert!(before["proposals"].to_string().contains(&id), "up to the entry and with it");
+    guild.ok("alice", &["proposal", "withdraw", &id]).unwrap();
+    assert!(at(&["--entry", &id])["proposals"].to_string().contains("\"withdrawn\":false"));
+    for (when, exit, words) in [
+        (["--height", "99999"], 2, "is not between"),
+        (["--entry", &"ab".repeat(32)], 3, "no entry"),
+        (["--entry", "xyz"], 2, "64 hexadecimal digits"),
+    ] {
+        let answer = guild.run("alice", &["document", "at", when[0], when[1]]).unwrap();
+        assert_eq!((answer.exit, answer.message.contains(words)), (exit, true), "{}", answer.message);
+    }
 }
 
 /// What must survive is in the journal; the rest is said to be lost and comes from peers.

@@ -13,13 +13,18 @@ pub(crate) struct Say {
 impl Say {
     /// The result: JSON or, without `--json`, the given text. A closed pipe is not our failure.
     pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) {
+        let _heard = self.line(value, text);
+    }
+
+    /// One of many results. Whether anybody still listens.
+    pub(crate) fn line(self, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
         let line = if self.json {
             serde_json::to_string(value).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
         } else {
             text()
         };
         let mut out = std::io::stdout().lock();
-        drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+        writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
     }
 
     /// A message to the person, beside the result.

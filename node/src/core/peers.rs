@@ -59,6 +59,14 @@ pub(super) enum Pending {
     Sign(Ask, PartyId, SessionId),
 }
 
+/// What came of entries that were put into the document.
+struct Taken {
+    /// Some were new.
+    new: bool,
+    /// Something before one of them is missing, or our chain is behind.
+    gap: bool,
+}
+
 /// What is being verified.
 #[derive(Debug)]
 enum Verifying {
@@ -270,46 +278,46 @@ impl Node {
     /// What was verified goes into the document.
     pub(super) fn on_verified(&mut self, number: u64, entries: Result<Vec<Signed>, NotAnEntry>) {
         let Some(job) = self.peers.verifying.remove(&number) else { return };
-        let taken =
-            entries.as_ref().ok().map(|entries| entries.iter().map(|signed| self.take(signed)).collect());
-        let taken: Vec<bool> = taken.unwrap_or_default();
+        let taken = self.take(entries.as_deref().unwrap_or_default());
         match job {
             Verifying::Page(peer, number, known) => {
                 let given = entries.map(|entries| entries.into_iter().chain(known).collect());
                 self.sync(machine::Input::Taken(peer, number, given));
             }
             Verifying::Gossip(received) => {
-                let judgement = match &entries {
-                    Ok(_) if taken.contains(&true) => Judgement::Good,
-                    Ok(_) => Judgement::Idle,
-                    Err(_) => Judgement::Bad,
+                let judgement = match taken {
+                    _ if entries.is_err() => Judgement::Bad,
+                    Taken { new: true, .. } => Judgement::Good,
+                    Taken { .. } => Judgement::Idle,
                 };
                 if let (Err(why), Some(from)) = (entries, received.from()) {
                     self.sync(machine::Input::Garbage(from, why));
+                }
+                if taken.gap {
+                    self.sync(machine::Input::Gap);
                 }
                 self.effects.push_back(Effect::Net(Command::Judge(received, judgement)));
             }
         }
     }
 
-    /// Whether this entry is new.
-    fn take(&mut self, signed: &Signed) -> bool {
-        match self.document.insert(signed.clone(), self.tip_height()) {
-            Insert::New(new) => {
-                self.keep(new);
-                true
-            }
-            Insert::Held | Insert::Dropped => {
-                self.sync(machine::Input::Gap);
-                false
-            }
-            Insert::Nothing => false,
-            refused @ (Insert::Stranger(_) | Insert::Invalid(_)) => {
-                let kind = signed.entry().payload.kind();
-                tracing::debug!(target: "guild::core", kind, ?refused, "entry refused");
-                false
+    /// Put entries into the document, and keep those that are new, all at once.
+    fn take(&mut self, entries: &[Signed]) -> Taken {
+        let (mut new, mut gap) = (Vec::new(), false);
+        for signed in entries {
+            match self.document.insert(signed.clone(), self.tip_height()) {
+                Insert::New(more) => new.extend(more),
+                Insert::Held | Insert::Dropped => gap = true,
+                Insert::Nothing => {}
+                refused @ (Insert::Stranger(_) | Insert::Invalid(_)) => {
+                    let kind = signed.entry().payload.kind();
+                    tracing::debug!(target: "guild::core", kind, ?refused, "entry refused");
+                }
             }
         }
+        let taken = Taken { new: !new.is_empty(), gap };
+        self.keep(new);
+        taken
     }
 
     /// Keep entries that are new here. One of our own among them was lost here and not there: the journal is

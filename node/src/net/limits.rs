@@ -12,6 +12,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const STREAMS_PER_CONNECTION: usize = 32;
 /// Connections to one peer: both sides may dial at once.
 pub const CONNECTIONS_PER_PEER: u32 = 2;
+/// Guests that may be connected: there are no more invitations at a time that count.
+pub const GUESTS: usize = 8;
 /// Connections that have not finished their handshake.
 pub const PENDING_INCOMING: u32 = 32;
 /// All connections.

@@ -4,7 +4,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod api;
+// What an input may cost is the same for all parsers.
+#[path = "../../../crdt/tests/it/bounds.rs"]
+mod bounds;
 mod bus;
+mod fuzz;
 mod machine;
 mod store;
 mod workspace;
