@@ -84,10 +84,12 @@ fn the_past_is_what_it_was(guild: &Guild) {
     }
 }
 
+/// Something done to a folder.
+type Damage = fn(&Path);
+
 /// What must survive is in the journal; the rest is said to be lost and comes from peers.
 fn a_lost_database_comes_back_from_others(guild: &mut Guild) {
     let narrator = Narrator::new(0);
-    type Damage = fn(&Path);
     let damages: [(&str, Damage); 3] = [
         ("the database is new", |db| std::fs::remove_dir_all(db).unwrap()),
         ("the database lost", |db| {
