@@ -8,24 +8,31 @@
 use crate::error::{Failure, Outcome};
 use crate::home::Home;
 use crdt::{Signed, Verifier};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of entries in one value, about.
 const CHUNK: usize = 16 * 1024;
 /// Loose values before they are packed.
 const LOOSE_MAX: usize = 64;
+/// A database that takes more than this many times its entries, and [`SMALL`] besides, is written anew at a
+/// clean stop: sled leaves what it overwrote behind.
+const BLOAT: u64 = 2;
+/// Bytes below which nobody minds.
+const SMALL: u64 = 8 * 1024 * 1024;
 /// Where the number of entries is kept at a clean stop.
 const COUNT: &[u8] = b"entries";
 
 /// An open database.
 #[derive(Debug)]
 pub struct Store {
+    path: PathBuf,
     db: sled::Db,
     packed: sled::Tree,
     loose: sled::Tree,
     next: u64,
     loose_values: usize,
     entries: u64,
+    bytes: u64,
 }
 
 /// What a database gave when it was opened.
@@ -49,6 +56,9 @@ impl Store {
     /// If even a new one cannot be made.
     pub fn open(home: &Home) -> Outcome<Self> {
         let path = home.db();
+        if !path.exists() {
+            drop(std::fs::rename(anew(&path), &path)); // a stop that was interrupted between its last steps
+        }
         drop_torn_snapshots(&path);
         let db = match sled::open(&path) {
             Ok(db) => db,
@@ -65,7 +75,7 @@ impl Store {
         let last = |tree: &sled::Tree| tree.last().map(|last| last.map_or(0, |(key, _)| number(&key)));
         let next = last(&packed).map_err(fail)?.max(last(&loose).map_err(fail)?) + 1;
         let loose_values = loose.len();
-        Ok(Self { db, packed, loose, next, loose_values, entries: 0 })
+        Ok(Self { path, db, packed, loose, next, loose_values, entries: 0, bytes: 0 })
     }
 
     /// The database itself, for the wallet's own tree.
@@ -81,6 +91,7 @@ impl Store {
     /// If sled refuses.
     pub fn keep(&mut self, entries: &[Signed]) -> Outcome<()> {
         self.entries += entries.len() as u64;
+        self.bytes += entries.iter().map(|signed| signed.len() as u64).sum::<u64>();
         let frames: Vec<Vec<u8>> = entries.iter().map(|signed| frame(signed.to_bytes())).collect();
         if frames.iter().map(Vec::len).sum::<usize>() >= CHUNK / 2 {
             return self.pack(frames);
@@ -134,6 +145,7 @@ impl Store {
         let frames: Vec<&[u8]> = values.iter().flat_map(|value| frames(value)).collect();
         let entries = verify_all(&frames, verifier);
         self.entries = entries.len() as u64;
+        self.bytes = entries.iter().map(|signed| signed.len() as u64).sum();
         let count = self.db.get(COUNT).map_err(fail)?.map_or(0, |count| number(&count));
         let missing = count.saturating_sub(self.entries).max((frames.len() - entries.len()) as u64);
         let lost = if !self.db.was_recovered() {
@@ -144,7 +156,7 @@ impl Store {
         Ok(Kept { entries, lost })
     }
 
-    /// Leave everything as small and whole as it can be.
+    /// Leave everything as small and whole as it can be. Nothing may be kept afterwards.
     ///
     /// # Errors
     ///
@@ -152,8 +164,29 @@ impl Store {
     pub fn close(&mut self) -> Outcome<()> {
         self.pack_loose()?;
         self.db.insert(COUNT, &self.entries.to_be_bytes()).map_err(fail)?;
-        self.db.flush().map(drop).map_err(fail)
+        self.db.flush().map_err(fail)?;
+        let bloated = self.db.size_on_disk().map_err(fail)? > BLOAT * self.bytes + SMALL;
+        if bloated { self.write_anew() } else { Ok(()) }
     }
+
+    /// Copy what counts to a new database and put it in the place of this one. What is kept in this one from
+    /// now on is lost: for the very end.
+    fn write_anew(&self) -> Outcome<()> {
+        let (anew, old) = (anew(&self.path), self.path.with_extension("old"));
+        drop(std::fs::remove_dir_all(&anew));
+        let db = sled::open(&anew).map_err(fail)?;
+        db.import(self.db.export());
+        db.flush().map_err(fail)?;
+        drop(db);
+        std::fs::rename(&self.path, &old).map_err(fail)?;
+        std::fs::rename(&anew, &self.path).map_err(fail)?;
+        std::fs::remove_dir_all(&old).map_err(fail)
+    }
+}
+
+/// Where a database is written anew.
+fn anew(path: &Path) -> PathBuf {
+    path.with_extension("anew")
 }
 
 fn number(bytes: &[u8]) -> u64 {

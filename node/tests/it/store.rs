@@ -144,3 +144,33 @@ fn torn_snapshots_and_files_of_rubbish_end_in_a_database_that_works() {
         assert_eq!(forms_a_document(&bench.charter, &kept.entries), 600, "{like} cut: {cut}");
     }
 }
+
+/// Bytes of all files below `folder`.
+fn size(folder: &Path) -> u64 {
+    let files = std::fs::read_dir(folder).unwrap().flatten();
+    let size = |file: std::fs::DirEntry| match file.metadata().unwrap() {
+        about if about.is_dir() => size(&file.path()),
+        about => about.len(),
+    };
+    files.map(size).sum()
+}
+
+#[test]
+fn a_bloated_database_is_written_anew_at_a_stop() {
+    let bench = Bench::new(3_000);
+    bench.keep(100);
+    let (mut store, _) = bench.open();
+    let waste = store.db().open_tree("waste").unwrap();
+    for round in 0..64u8 {
+        waste.insert([round], vec![round; 1 << 20]).unwrap();
+        store.db().flush().unwrap();
+        waste.remove([round]).unwrap();
+    }
+    let before = size(&bench.home().db());
+    assert!(before > 16 << 20, "{before} bytes");
+    store.close().unwrap();
+    drop((waste, store));
+    assert!(size(&bench.home().db()) < 8 << 20, "{} bytes after {before}", size(&bench.home().db()));
+    let (_, kept) = bench.open();
+    assert_eq!((kept.entries.len(), kept.lost), (3_000, None));
+}
