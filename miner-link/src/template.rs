@@ -3,6 +3,7 @@
 pub(crate) mod gbt;
 pub(crate) mod source;
 
+use crate::job::Head;
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, BlockHash, CompactTarget, ScriptBuf, Target, Transaction, Txid};
@@ -117,6 +118,13 @@ impl Template {
             transactions,
             longpoll_id: raw.longpollid,
         })
+    }
+
+    /// What it says of the header.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        let Self { version, previous, bits, target, time, least_time, .. } = *self;
+        Head { version, previous, bits, target, time, least_time }
     }
 
     /// The hashes that lead from the coinbase's txid to the merkle root, in hashing order.

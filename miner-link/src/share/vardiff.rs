@@ -46,21 +46,19 @@ impl Vardiff {
         self.shares = self.shares.saturating_add(1);
     }
 
-    /// Take what the miner suggests.
-    pub fn suggest(&mut self, level: Level, now: Duration) {
-        *self = Self::new(level, now);
-    }
-
     /// Choose the level for the next job.
     pub fn retarget(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.since);
         if elapsed < WINDOW && self.shares < QUICK_SHARES {
             return;
         }
-        let expected = elapsed.as_secs().max(1).div_ceil(SECONDS_PER_SHARE);
-        let level = self.level.step(steps(self.shares, expected)).max(self.least);
+        let level = self.level.step(steps(self.shares, expected(elapsed))).max(self.least);
         *self = Self { level, least: self.least, since: now, shares: 0 };
     }
+}
+
+fn expected(elapsed: Duration) -> u64 {
+    elapsed.as_secs().max(1).div_ceil(SECONDS_PER_SHARE)
 }
 
 /// How many powers of two lie between what came and what was expected; none within a factor of two.

@@ -6,6 +6,7 @@
 use crate::share::Reason;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// JSON-RPC's number for a method that is not known.
 const NO_SUCH_METHOD: i32 = -3;
@@ -41,10 +42,12 @@ pub enum Request {
         /// May be empty.
         agent: String,
     },
-    /// `mining.authorize`. No password is looked at.
+    /// `mining.authorize`. Nothing in the password is looked at but a wish for a difficulty, `d=1000`.
     Authorize {
         /// `member.worker`.
         name: String,
+        /// Where the miner would begin.
+        difficulty: Option<f64>,
     },
     /// `mining.submit`, not yet read.
     Submit(Vec<Value>),
@@ -91,7 +94,7 @@ fn request(method: &str, params: Vec<Value>) -> Request {
     match method {
         "mining.configure" => configure(&params),
         "mining.subscribe" => Request::Subscribe { agent: text(0) },
-        "mining.authorize" => Request::Authorize { name: text(0) },
+        "mining.authorize" => Request::Authorize { name: text(0), difficulty: wish(&text(1)) },
         "mining.submit" => Request::Submit(params),
         "mining.suggest_difficulty" => {
             params.first().and_then(number).map_or(Request::Noted, Request::SuggestDifficulty)
@@ -101,6 +104,11 @@ fn request(method: &str, params: Vec<Value>) -> Request {
         "client.get_version" | "mining.get_version" => Request::Version,
         unknown => Request::Unknown(unknown.chars().take(64).collect()),
     }
+}
+
+/// The `d=NUMBER` in a password such as `x,d=1000`.
+fn wish(password: &str) -> Option<f64> {
+    password.split(',').find_map(|part| part.trim().strip_prefix("d="))?.parse().ok()
 }
 
 /// A number, or the text of one.
@@ -118,30 +126,42 @@ fn configure(params: &[Value]) -> Request {
 
 /// A reply that all is well.
 #[must_use]
-pub fn result(id: &Value, result: &Value) -> String {
-    json!({"id": id, "result": result, "error": null}).to_string()
+pub fn result(id: &Value, result: &Value) -> Arc<str> {
+    json!({"id": id, "result": result, "error": null}).to_string().into()
+}
+
+/// The reply to a share that counts, which is by far the most frequent one.
+#[must_use]
+pub fn accepted(id: &Value) -> Arc<str> {
+    format!(r#"{{"error":null,"id":{id},"result":true}}"#).into()
 }
 
 /// A reply that a share or a name is refused.
 #[must_use]
-pub fn refusal(id: &Value, reason: Reason) -> String {
+pub fn refusal(id: &Value, reason: Reason) -> Arc<str> {
     error(id, reason.code(), &reason.to_string())
 }
 
 /// A reply that a method is not known.
 #[must_use]
-pub fn unknown_method(id: &Value) -> String {
+pub fn unknown_method(id: &Value) -> Arc<str> {
     error(id, NO_SUCH_METHOD, "method not found")
 }
 
-fn error(id: &Value, code: i32, text: &str) -> String {
-    json!({"id": id, "result": null, "error": [code, text, null]}).to_string()
+fn error(id: &Value, code: i32, text: &str) -> Arc<str> {
+    json!({"id": id, "result": null, "error": [code, text, null]}).to_string().into()
+}
+
+/// A request of ours, to a pool.
+#[must_use]
+pub fn call(id: u64, method: &str, params: &Value) -> Arc<str> {
+    json!({"id": id, "method": method, "params": params}).to_string().into()
 }
 
 /// Something that nobody asked for.
 #[must_use]
-pub fn notification(method: &str, params: &Value) -> String {
-    json!({"id": null, "method": method, "params": params}).to_string()
+pub fn notification(method: &str, params: &Value) -> Arc<str> {
+    json!({"id": null, "method": method, "params": params}).to_string().into()
 }
 
 #[cfg(test)]

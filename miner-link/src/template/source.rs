@@ -1,12 +1,13 @@
-//! Templates as they come: two threads that watch one bitcoind.
+//! Templates as they come: three threads that watch one bitcoind, each able to do without the others.
 //!
-//! One waits in a long poll, which answers within milliseconds of a new tip. The other asks for the tip
-//! twice a second, in case the first is stuck, and for a fresh template now and then. Tips are compared
-//! by hash, so that a new tip of the same height is not missed.
+//! One waits in a long poll, which answers within milliseconds of a new tip. One waits in
+//! `waitfornewblock`, which a bitcoind answers that has stopped to make templates. The third asks for
+//! the tip twice a second, in case both are stuck, and for a fresh template now and then. Tips are
+//! compared by hash, so that a new tip of the same height is not missed.
 
 use crate::template::Template;
 use crate::template::gbt::{Bitcoind, RpcError};
-use bitcoin::Network;
+use bitcoin::{BlockHash, Network};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -36,21 +37,26 @@ pub(crate) enum Report {
 }
 
 struct Watch {
+    place: usize,
     bitcoind: Bitcoind,
     known: Mutex<Option<(Network, Arc<Template>)>>,
-    reports: Sender<Report>,
+    reports: Sender<(usize, Report)>,
 }
 
 /// Nobody listens any more.
 struct Gone;
 
-/// Watch `bitcoind` until the receiver is dropped.
-pub(crate) fn watch(bitcoind: Bitcoind) -> Receiver<Report> {
-    let (reports, receiver) = channel(QUEUE);
-    let watch = Arc::new(Watch { bitcoind, known: Mutex::new(None), reports });
-    let other = watch.clone();
-    thread::spawn(move || while other.wait_for_better().is_ok() {});
-    thread::spawn(move || watch.poll());
+/// Watch `bitcoinds` until the receiver is dropped. Reports carry their place.
+pub(crate) fn watch(bitcoinds: &[Bitcoind]) -> Receiver<(usize, Report)> {
+    let (reports, receiver) = channel(QUEUE * bitcoinds.len().max(1));
+    for (place, bitcoind) in bitcoinds.iter().enumerate() {
+        let (bitcoind, reports) = (bitcoind.clone(), reports.clone());
+        let watch = Arc::new(Watch { place, bitcoind, known: Mutex::new(None), reports });
+        let (second, third) = (watch.clone(), watch.clone());
+        thread::spawn(move || watch.poll());
+        thread::spawn(move || while second.wait_for_better().is_ok() {});
+        thread::spawn(move || while third.wait_for_block().is_ok() {});
+    }
     receiver
 }
 
@@ -68,17 +74,21 @@ impl Watch {
         if self.reports.is_closed() {
             return Err(Gone);
         }
-        let known = self.known();
-        let moved = |tip| known.as_ref().is_none_or(|(_, template)| template.previous != tip);
         match self.bitcoind.tip() {
             Err(error) => {
                 // A node that went away may be another one when it is back.
                 *self.lock() = None;
                 self.trouble(&error)
             }
-            Ok(tip) if anyway || moved(tip) => self.fetch(known.map(|(network, _)| network)),
-            Ok(_) => Ok(()),
+            Ok(tip) => self.seen(tip, anyway),
         }
+    }
+
+    /// A tip was named: ask for a template, if it is another one than known, or `anyway`.
+    fn seen(&self, tip: BlockHash, anyway: bool) -> Result<(), Gone> {
+        let known = self.known();
+        let moved = known.as_ref().is_none_or(|(_, template)| template.previous != tip);
+        if moved || anyway { self.fetch(known.map(|(network, _)| network)) } else { Ok(()) }
     }
 
     fn fetch(&self, network: Option<Network>) -> Result<(), Gone> {
@@ -100,7 +110,24 @@ impl Watch {
         };
         match self.bitcoind.template(network, Some(&known.longpoll_id)) {
             Ok(template) => self.deliver(network, template),
-            // The other thread reports what is wrong.
+            // The polling thread reports what is wrong.
+            Err(_) => {
+                thread::sleep(RETRY);
+                Ok(())
+            }
+        }
+    }
+
+    fn wait_for_block(&self) -> Result<(), Gone> {
+        if self.reports.is_closed() {
+            return Err(Gone);
+        }
+        let Some((_, known)) = self.known() else {
+            thread::sleep(RETRY);
+            return Ok(());
+        };
+        match self.bitcoind.new_tip(known.previous) {
+            Ok(tip) => self.seen(tip, false),
             Err(_) => {
                 thread::sleep(RETRY);
                 Ok(())
@@ -111,15 +138,18 @@ impl Watch {
     fn deliver(&self, network: Network, template: Template) -> Result<(), Gone> {
         let template = Arc::new(template);
         *self.lock() = Some((network, template.clone()));
-        self.reports.blocking_send(Report::Template(network, template)).map_err(|_| Gone)
+        self.say(Report::Template(network, template))
     }
 
     fn trouble(&self, error: &RpcError) -> Result<(), Gone> {
         let reachable = !matches!(error, RpcError::Unreachable(_));
-        let why = error.to_string();
-        self.reports.blocking_send(Report::Trouble { reachable, why }).map_err(|_| Gone)?;
+        self.say(Report::Trouble { reachable, why: error.to_string() })?;
         thread::sleep(RETRY);
         Ok(())
+    }
+
+    fn say(&self, report: Report) -> Result<(), Gone> {
+        self.reports.blocking_send((self.place, report)).map_err(|_| Gone)
     }
 
     fn known(&self) -> Option<(Network, Arc<Template>)> {

@@ -6,4 +6,5 @@ mod cli;
 mod farm;
 mod miner;
 mod node;
+mod pool;
 mod solo;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-fn block_at(farm: &Farm, height: u64) -> Block {
+pub(crate) fn block_at(farm: &Farm, height: u64) -> Block {
     let hash = farm.bitcoind().rpc("getblockhash", &[json!(height)]).unwrap();
     let hex = farm.bitcoind().rpc("getblock", &[hash, json!(0)]).unwrap();
     deserialize(&Vec::from_hex(hex.as_str().unwrap()).unwrap()).unwrap()
