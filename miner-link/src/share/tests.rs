@@ -1,3 +1,6 @@
+mod mainnet;
+mod reference;
+
 use super::*;
 use crate::share::target::Level;
 use crate::testkit::{TIME, job, mine};

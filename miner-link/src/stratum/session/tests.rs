@@ -1,3 +1,6 @@
+mod properties;
+mod quirks;
+
 use super::*;
 use crate::testkit::{TIME, job, mine};
 
