@@ -95,9 +95,11 @@ impl Farm {
         let cookie = self.dir.path().join("bitcoind/regtest/.cookie");
         let mut command = keeper().command(LINK);
         command.args(["run", "--api", "127.0.0.1:0"]).stdout(Stdio::null());
-        command.arg("--data-dir").arg(&dir).arg("--cookie").arg(cookie);
-        command.args(["--pairing", &pairing.to_string()]);
-        command.args(["--bitcoind", &format!("http://127.0.0.1:{}", self.rpc_port)]);
+        command.arg("--data-dir").arg(&dir).args(["--pairing", &pairing.to_string()]);
+        if !settings.contains("bitcoind = ") {
+            command.args(["--bitcoind", &format!("http://127.0.0.1:{}", self.rpc_port)]);
+            command.arg("--cookie").arg(cookie);
+        }
         if !settings.contains("listen = ") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
@@ -110,6 +112,19 @@ impl Farm {
 
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.dir.path().join("link")
+    }
+
+    pub(crate) fn cookie(&self) -> PathBuf {
+        self.dir.path().join("bitcoind/regtest/.cookie")
+    }
+
+    pub(crate) fn rpc_port(&self) -> u16 {
+        self.rpc_port
+    }
+
+    /// One more bitcoind, which knows nothing of the first.
+    pub(crate) fn another_bitcoind(&self) -> Bitcoind {
+        Bitcoind::start(keeper(), bitcoind_exe(), &Options::new(self.dir.path().join("other"))).unwrap()
     }
 
     fn pairing(&self) -> Pairing {

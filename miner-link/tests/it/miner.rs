@@ -44,6 +44,14 @@ impl Miner {
         }
     }
 
+    /// How long the answer to the simplest question takes.
+    #[expect(clippy::disallowed_methods, reason = "what is measured here is time")]
+    pub(crate) fn ping(&mut self) -> Duration {
+        let before = std::time::Instant::now();
+        assert_eq!(self.ask("mining.ping", &json!([]))["result"], json!("pong"));
+        before.elapsed()
+    }
+
     /// The next line, if one comes in time.
     fn read(&mut self) -> Option<Value> {
         let mut line = String::new();
