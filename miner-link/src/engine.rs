@@ -35,6 +35,8 @@ pub(crate) struct Engine {
     proposed: Vec<Option<(Network, Arc<Template>)>>,
     /// What was chosen of it last. It stays when all bitcoinds are in trouble.
     latest: Option<(Network, Arc<Template>)>,
+    /// The bitcoind that proposed it.
+    chosen: usize,
     agreed: Option<Agreed>,
     next_job: u32,
 }
@@ -79,6 +81,7 @@ impl Engine {
             obeyed,
             held,
             latest: None,
+            chosen: 0,
             agreed: None,
             next_job: 1,
         };
@@ -142,8 +145,20 @@ impl Engine {
         self.obeyed = solo;
         self.tell_policy();
         self.allow_pools();
+        // The template came before there was anybody to pay: nobody was asked about it yet.
+        if let Some((network, template)) = self.latest.clone()
+            && let Err(why) = self.consent(self.chosen, network, &template).await
+        {
+            self.trouble(why);
+            return Ok(());
+        }
         self.serve(true).await;
         Ok(())
+    }
+
+    fn trouble(&self, why: String) {
+        warn!(why, "no job");
+        self.shared.update(|status| status.job_trouble = Some(why));
     }
 
     /// No hash rate moves to a pool without a certificate that says so (M1).
@@ -199,12 +214,11 @@ impl Engine {
             return;
         }
         if let Err(why) = self.consent(place, network, &template).await {
-            warn!(why, "no job");
-            self.shared.update(|status| status.job_trouble = Some(why));
+            self.trouble(why);
             return;
         }
         self.shared.update(|status| status.job_trouble = None);
-        self.latest = Some((network, template));
+        (self.latest, self.chosen) = (Some((network, template)), place);
         let view = self.view();
         let changed = self.pools.look(view.as_ref());
         if changed == Changed::Work || self.pools.job().is_none() {
@@ -241,10 +255,7 @@ impl Engine {
                 self.jobs.send_replace(Some(job));
             }
             Ok(None) => {}
-            Err(why) => {
-                warn!(why, "no job");
-                self.shared.update(|status| status.job_trouble = Some(why));
-            }
+            Err(why) => self.trouble(why),
         }
         // Not a moment before the miners have it.
         tokio::task::yield_now().await;

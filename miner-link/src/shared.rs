@@ -63,6 +63,12 @@ impl Shared {
         facts.workers.values().map(show).collect()
     }
 
+    /// What all workers together hash.
+    pub(crate) fn hashes_per_second(&self, now: Now) -> u128 {
+        let facts = self.lock();
+        facts.workers.values().map(|worker| worker.tally.hashes_per_second(now.since_start)).sum()
+    }
+
     pub(crate) fn pools(&self) -> Vec<PoolStatus> {
         self.lock().pools.clone()
     }

@@ -35,6 +35,12 @@ impl Level {
         (difficulty.is_normal() && difficulty.is_sign_positive()).then(|| Self::new(field - 1023))
     }
 
+    /// The hardest that is not harder than `target`.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        Self::at_most(wire_difficulty(target)).unwrap_or(Self::LEAST)
+    }
+
     /// `steps` harder, or easier below zero.
     #[must_use]
     pub fn step(self, steps: i32) -> Self {
@@ -125,6 +131,7 @@ mod tests {
             let wire = wire_difficulty(level.target());
             assert_eq!(wire.to_bits(), 2.0_f64.powi(exponent).to_bits(), "2^{exponent}");
             assert_eq!(Level::at_most(wire), Some(level));
+            assert_eq!(Level::of(level.target()), level);
         }
         assert_eq!(Level::at_most(1000.0), Some(Level::new(9)));
         for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {

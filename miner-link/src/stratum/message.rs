@@ -4,6 +4,9 @@
 //! carry all of `id`, `result` and `error`: some firmware fails on a missing key.
 
 use crate::share::Reason;
+use crate::share::target::wire_difficulty;
+use bitcoin::Target;
+use hex::FromHex as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -99,11 +102,20 @@ fn request(method: &str, params: Vec<Value>) -> Request {
         "mining.suggest_difficulty" => {
             params.first().and_then(number).map_or(Request::Noted, Request::SuggestDifficulty)
         }
-        "mining.suggest_target" | "mining.extranonce.subscribe" | "mining.multi_version" => Request::Noted,
+        "mining.suggest_target" => {
+            suggested_target(&text(0)).map_or(Request::Noted, Request::SuggestDifficulty)
+        }
+        "mining.extranonce.subscribe" | "mining.multi_version" => Request::Noted,
         "mining.ping" => Request::Ping,
         "client.get_version" | "mining.get_version" => Request::Version,
         unknown => Request::Unknown(unknown.chars().take(64).collect()),
     }
+}
+
+/// The difficulty of a target in 64 hexadecimal digits.
+fn suggested_target(text: &str) -> Option<f64> {
+    let target = <[u8; 32]>::from_hex(text).ok().filter(|bytes| *bytes != [0; 32])?;
+    Some(wire_difficulty(Target::from_be_bytes(target)))
 }
 
 /// The `d=NUMBER` in a password such as `x,d=1000`.

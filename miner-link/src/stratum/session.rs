@@ -307,7 +307,8 @@ impl Session {
             return vec![Effect::Close(End::Room)];
         }
         if self.rules.fixed.is_none() {
-            self.vardiff.retarget(now.since_start);
+            let asked = self.told.map_or(self.vardiff.level(), Level::of);
+            self.vardiff.retarget(asked, now.since_start);
         }
         let target = share_target(self.vardiff.level(), job.hardest());
         let changed = self.told != Some(target);

@@ -47,6 +47,8 @@ pub(crate) struct Dial {
     pub(crate) pool: PoolAt,
     pub(crate) connector: Option<TlsConnector>,
     pub(crate) route: Route,
+    /// What the farm is worth, if it is known.
+    pub(crate) suggests: Option<u64>,
     pub(crate) clock: Clock,
     pub(crate) events: mpsc::Sender<(Route, Event)>,
     pub(crate) shares: mpsc::Receiver<Box<Forward>>,
@@ -92,7 +94,8 @@ impl Dial {
     {
         let mut lines = Lines::new(reader, LINE_MAX);
         let mut outbox = Outbox::new(OUT_MAX);
-        let (mut session, words) = Session::new(self.route, self.pool.account(), self.clock.now());
+        let (account, now) = (self.pool.account(), self.clock.now());
+        let (mut session, words) = Session::new(self.route, account, self.suggests, now);
         self.carry_out(words, &mut outbox).await?;
         outbox.write_some(&mut writer, self.clock.now().since_start).await?;
         let mut tick = interval(TICK);

@@ -14,6 +14,8 @@ pub const HANDSHAKE: Duration = Duration::from_secs(15);
 pub const SILENT: Duration = Duration::from_secs(5 * 60);
 /// What the answer to a share may take.
 pub const ANSWER: Duration = Duration::from_secs(60);
+/// How often a farm would have a pool hear of it, when it suggests a difficulty.
+pub const SECONDS_PER_SHARE: u128 = 5;
 /// Shares without an answer yet.
 pub const UNANSWERED_MAX: usize = 4_096;
 /// Shares on their way to one pool's connection. What finds it full is counted as late.

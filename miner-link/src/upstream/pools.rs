@@ -9,7 +9,7 @@ use crate::tls;
 use crate::upstream::check::{Check, View};
 use crate::upstream::choice::{Choice, Effect as Wanted, Input};
 use crate::upstream::dial::{Dial, Event};
-use crate::upstream::limits::{EVENTS_QUEUE, SHARES_QUEUE};
+use crate::upstream::limits::{EVENTS_QUEUE, SECONDS_PER_SHARE, SHARES_QUEUE};
 use crate::upstream::session::Effect;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
@@ -216,7 +216,8 @@ impl Pools {
         self.routes.open(route, sender);
         *place = Some(Line { route, drain: Some(drain), job: None, check: Check::default() });
         let (events, clock) = (self.events.0.clone(), self.clock);
-        let dial = Dial { pool: at, connector, route, clock, events, shares, drain: drained };
+        let suggests = difficulty_of(self.shared.hashes_per_second(clock.now()));
+        let dial = Dial { pool: at, connector, route, suggests, clock, events, shares, drain: drained };
         self.tasks.spawn(dial.run());
     }
 
@@ -226,6 +227,12 @@ impl Pools {
             let _ended = line.drain.take().map(|drain| drain.send(()));
         }
     }
+}
+
+/// At which a farm of this speed finds a share in [`SECONDS_PER_SHARE`]; none for what is no farm.
+fn difficulty_of(hashes_per_second: u128) -> Option<u64> {
+    let difficulty = hashes_per_second.saturating_mul(SECONDS_PER_SHARE) >> 32;
+    u64::try_from(difficulty).ok().filter(|difficulty| *difficulty > 0)
 }
 
 impl Changed {

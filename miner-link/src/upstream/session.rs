@@ -25,7 +25,8 @@ use std::time::Duration;
 const CONFIGURE: u64 = 1;
 const SUBSCRIBE: u64 = 2;
 const AUTHORIZE: u64 = 3;
-const FIRST_SUBMIT: u64 = 4;
+const SUGGEST: u64 = 4;
+const FIRST_SUBMIT: u64 = 5;
 /// Characters of what a pool says that are shown.
 const NOTE_MAX: usize = 120;
 
@@ -151,18 +152,22 @@ struct Raw {
 }
 
 impl Session {
-    /// We connected. The effects are the first words.
+    /// We connected. The effects are the first words. A farm that knows what it is worth `suggests` a
+    /// difficulty, so that the pool need not find out by a flood of shares.
     #[must_use]
-    pub fn new(route: Route, account: Account, now: Now) -> (Self, Vec<Effect>) {
+    pub fn new(route: Route, account: Account, suggests: Option<u64>, now: Now) -> (Self, Vec<Effect>) {
         let agent = format!("{AGENT_OF_LINKS}{}", env!("CARGO_PKG_VERSION"));
         let mask = json!([["version-rolling"], {
             "version-rolling.mask": format!("{VERSION_MASK:08x}"), "version-rolling.min-bit-count": 0,
         }]);
-        let words = vec![
+        let mut words = vec![
             Effect::Send(call(CONFIGURE, "mining.configure", &mask)),
             Effect::Send(call(SUBSCRIBE, "mining.subscribe", &json!([agent]))),
             Effect::Send(call(AUTHORIZE, "mining.authorize", &json!([account.user, account.password]))),
         ];
+        let wish =
+            suggests.map(|difficulty| call(SUGGEST, "mining.suggest_difficulty", &json!([difficulty])));
+        words.extend(wish.map(Effect::Send));
         let session = Self {
             route,
             account,

@@ -93,6 +93,12 @@ fn the_liberties_of_firmware_are_understood() {
             Request::Noted,
         ),
         (
+            "a target in full",
+            r#"{"id":1,"method":"mining.suggest_target","params":["00000000ffff0000000000000000000000000000000000000000000000000000"]}"#,
+            json!(1),
+            Request::SuggestDifficulty(1.0),
+        ),
+        (
             "extranonce",
             r#"{"id":5,"method":"mining.extranonce.subscribe","params":[]}"#,
             json!(5),

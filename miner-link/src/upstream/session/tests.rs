@@ -15,7 +15,7 @@ fn account() -> Account {
 }
 
 fn start() -> Session {
-    Session::new(ROUTE, account(), at(0)).0
+    Session::new(ROUTE, account(), None, at(0)).0
 }
 
 fn say(session: &mut Session, line: &Value) -> Vec<Effect> {
@@ -62,7 +62,7 @@ fn working(size: usize) -> (Session, Arc<Work>) {
 
 #[test]
 fn the_handshake_is_three_lines_at_once() {
-    let (_, words) = Session::new(ROUTE, account(), at(0));
+    let (_, words) = Session::new(ROUTE, account(), Some(4_096), at(0));
     let methods: Vec<Value> = words
         .iter()
         .map(|effect| match effect {
@@ -70,7 +70,8 @@ fn the_handshake_is_three_lines_at_once() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(methods, ["mining.configure", "mining.subscribe", "mining.authorize"]);
+    let wish = "mining.suggest_difficulty";
+    assert_eq!(methods, ["mining.configure", "mining.subscribe", "mining.authorize", wish]);
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn a_link_mines_through_another_link() {
     let ours = job(1, 1);
     let mut upper = Server::new([0x0a, 0x0b], Rules::default(), at(0));
     upper.handle(FromMiner::Job(ours), at(0));
-    let (mut lower, words) = Session::new(ROUTE, account(), at(0));
+    let (mut lower, words) = Session::new(ROUTE, account(), None, at(0));
     let mut work = None;
     for word in words {
         let Effect::Send(line) = word else { panic!("{word:?}") };

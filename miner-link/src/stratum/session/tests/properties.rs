@@ -84,7 +84,7 @@ proptest! {
     fn a_pool_may_say_anything(lines in proptest::collection::vec(line(), 1..60)) {
         use crate::upstream::{Account, Effect, Input, Session};
         let account = Account { host: "h".to_owned(), user: "u".to_owned(), password: "p".to_owned() };
-        let (mut session, _) = Session::new(crate::job::Route { pool: 0, connection: 1 }, account, at(0));
+        let (mut session, _) = Session::new(crate::job::Route { pool: 0, connection: 1 }, account, None, at(0));
         for line in lines {
             let effects = session.handle(Input::Line(&line), at(1));
             prop_assert!(effects.iter().filter(|effect| matches!(effect, Effect::Close(_))).count() <= 1);
