@@ -428,7 +428,7 @@ fn script_sig(template: &Template, id: JobId, marks: &Marks) -> ScriptBuf {
 }
 
 /// What a block at `height` may create.
-fn subsidy(height: u32, network: Network) -> Amount {
+pub(crate) fn subsidy(height: u32, network: Network) -> Amount {
     let interval =
         if network == Network::Regtest { 150 } else { bitcoin::constants::SUBSIDY_HALVING_INTERVAL };
     let first = Amount::from_int_btc(50).to_sat();

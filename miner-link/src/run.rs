@@ -11,6 +11,7 @@ use crate::listen::{Hub, listen};
 use crate::policy::{Obeyed, Why, judge};
 use crate::shared::Shared;
 use crate::stratum::Rules;
+use crate::stratum::limits::BACKLOG;
 use crate::template::gbt::Bitcoind;
 use crate::template::source;
 use crate::upstream::limits::TICK;
@@ -21,7 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -59,9 +60,9 @@ async fn serve(
     say: impl Fn(&str),
 ) -> Result<(), Error> {
     let limits = limits(config);
-    let (miners, stratum) = bind(config.listen).await?;
-    let secured = secured(config).await?;
-    let (people, api) = bind(config.api).await?;
+    let (miners, stratum) = bind(config.listen)?;
+    let secured = secured(config)?;
+    let (people, api) = bind(config.api)?;
     let clock = Clock::start();
     let known = |pool: &PoolAt| PoolStatus::new(&pool.name, &pool.user, pool.tls);
     let pools = config.pools.iter().map(known).collect();
@@ -85,7 +86,7 @@ async fn serve(
     tasks.spawn(async move {
         let _ended = axum::serve(people, api::router(shared, clock)).await;
     });
-    let mut templates = source::watch(&bitcoinds);
+    let mut templates = source::watch(&bitcoinds, clock);
     let mut answers = node::follow(&engine.pairing);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,10 +107,10 @@ async fn serve(
 }
 
 /// The listener for miners with TLS, if one is wanted.
-async fn secured(config: &Config) -> Result<Option<(TcpListener, TlsAcceptor, SocketAddr)>, Error> {
+fn secured(config: &Config) -> Result<Option<(TcpListener, TlsAcceptor, SocketAddr)>, Error> {
     let Some(settings) = &config.tls else { return Ok(None) };
     let acceptor = tls::acceptor(&settings.certificate, &settings.key)?;
-    let (listener, address) = bind(settings.listen).await?;
+    let (listener, address) = bind(settings.listen)?;
     Ok(Some((listener, acceptor, address)))
 }
 
@@ -134,11 +135,17 @@ fn files() -> usize {
     current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let fail = |source| Error::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(fail)?;
-    let bound = listener.local_addr().map_err(fail)?;
-    Ok((listener, bound))
+/// A listener whose queue holds a farm that comes back all at once.
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listen().map_err(|source| Error::Listen { address, source })
 }
 
 async fn stop_signal() -> &'static str {

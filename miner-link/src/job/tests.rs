@@ -126,3 +126,27 @@ fn a_mined_block_meets_its_target() {
     block.header.nonce = nonce;
     assert!(block.header.validate_pow(job.head.target).is_ok());
 }
+
+/// The block after the one that was being mined, before bitcoind has made a template of it.
+#[test]
+fn an_empty_block_is_mined_meanwhile() {
+    let known = template(120, 5, 1);
+    let tip: BlockHash = format!("{:064x}", 2).parse().unwrap();
+    let next = |height, network| known.empty_on(tip, height, network, TIME + 9);
+    let empty = next(120, Network::Regtest).unwrap();
+    assert_eq!((empty.previous, empty.height, empty.time), (tip, 121, TIME + 9));
+    let block = Job::new(JobId(1), Arc::new(empty), &payee(9), &MARKS, true).unwrap().draft().unwrap();
+    assert!(block.check_merkle_root() && block.check_witness_commitment());
+    assert_eq!(block.txdata.len(), 1);
+    assert_eq!(
+        block.txdata[0].output[0].value.to_sat(),
+        50_0000_0000,
+        "no fees of transactions that are not in it"
+    );
+    // Not where the next bits, or the height, are anybody's guess.
+    assert_eq!(next(121, Network::Regtest), None);
+    assert_eq!(next(119, Network::Regtest), None);
+    assert_eq!(next(120, Network::Testnet4), None);
+    let last = template(2_015, 0, 1);
+    assert_eq!(last.empty_on(tip, 2_015, Network::Bitcoin, TIME), None, "the difficulty is another one then");
+}

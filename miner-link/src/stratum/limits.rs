@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const LINE_MAX: usize = 8 * 1024;
 /// Miners at once.
 pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections that may wait to be let in. What finds no place comes again only after a second.
+pub const BACKLOG: u32 = 8_192;
 /// Miners at once from one address, unless the operator says otherwise: a rack behind one router.
 pub const CONNECTIONS_PER_ADDRESS: usize = 64;
 /// From connecting to subscribing and authorising.

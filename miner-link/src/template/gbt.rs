@@ -4,6 +4,7 @@ use crate::config::BitcoindAt;
 use crate::template::{Template, TemplateError};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Block, BlockHash, Network};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use ureq::Agent;
@@ -45,6 +46,12 @@ pub(crate) enum Submitted {
     Rejected(String),
 }
 
+#[derive(Deserialize)]
+struct Tip {
+    hash: BlockHash,
+    height: u32,
+}
+
 /// A client of one bitcoind.
 #[derive(Debug, Clone)]
 pub(crate) struct Bitcoind {
@@ -75,12 +82,12 @@ impl Bitcoind {
         serde_json::from_value(answer).map_err(|error| TemplateError::from(error).into())
     }
 
-    /// The tip, as soon as it is another one than `known`, or after [`BLOCK_WAIT`].
-    pub(crate) fn new_tip(&self, known: BlockHash) -> Result<BlockHash, RpcError> {
+    /// The tip and its height, as soon as it is another one than `known`, or after [`BLOCK_WAIT`].
+    pub(crate) fn new_tip(&self, known: BlockHash) -> Result<(BlockHash, u32), RpcError> {
         let millis = u64::try_from(BLOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
         let answer = self.call("waitfornewblock", &json!([millis, known]), BLOCK_WAIT + CALL)?;
-        let hash = answer.get("hash").cloned().unwrap_or_default();
-        serde_json::from_value(hash).map_err(|error| TemplateError::from(error).into())
+        let Tip { hash, height } = serde_json::from_value(answer).map_err(TemplateError::from)?;
+        Ok((hash, height))
     }
 
     /// A template now, or with the id of an earlier one, as soon as there is a better one.

@@ -5,6 +5,7 @@
 //! the tip twice a second, in case both are stuck, and for a fresh template now and then. Tips are
 //! compared by hash, so that a new tip of the same height is not missed.
 
+use crate::clock::Clock;
 use crate::template::Template;
 use crate::template::gbt::{Bitcoind, RpcError};
 use bitcoin::{BlockHash, Network};
@@ -17,6 +18,8 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 const TIP_POLL: Duration = Duration::from_millis(500);
 /// Tip polls between two templates on the same tip: new transactions, and a time that moves on.
 const POLLS_PER_REFRESH: u32 = 60;
+/// A template that takes longer than this is not waited for when the tip moves.
+const SLOW: Duration = Duration::from_millis(20);
 /// Pause after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Reports that wait to be read. A thread that finds it full waits: the next template is no better.
@@ -37,6 +40,9 @@ pub(crate) enum Report {
 }
 
 struct Watch {
+    clock: Clock,
+    /// What the last template took to make.
+    took: Mutex<Duration>,
     place: usize,
     bitcoind: Bitcoind,
     known: Mutex<Option<(Network, Arc<Template>)>>,
@@ -47,11 +53,12 @@ struct Watch {
 struct Gone;
 
 /// Watch `bitcoinds` until the receiver is dropped. Reports carry their place.
-pub(crate) fn watch(bitcoinds: &[Bitcoind]) -> Receiver<(usize, Report)> {
+pub(crate) fn watch(bitcoinds: &[Bitcoind], clock: Clock) -> Receiver<(usize, Report)> {
     let (reports, receiver) = channel(QUEUE * bitcoinds.len().max(1));
     for (place, bitcoind) in bitcoinds.iter().enumerate() {
         let (bitcoind, reports) = (bitcoind.clone(), reports.clone());
-        let watch = Arc::new(Watch { place, bitcoind, known: Mutex::new(None), reports });
+        let (known, took) = (Mutex::new(None), Mutex::new(Duration::ZERO));
+        let watch = Arc::new(Watch { clock, took, place, bitcoind, known, reports });
         let (second, third) = (watch.clone(), watch.clone());
         thread::spawn(move || watch.poll());
         thread::spawn(move || while second.wait_for_better().is_ok() {});
@@ -93,7 +100,10 @@ impl Watch {
 
     fn fetch(&self, network: Option<Network>) -> Result<(), Gone> {
         let network = network.map_or_else(|| self.bitcoind.network(), Ok);
+        let before = self.clock.now().since_start;
         let fetched = network.and_then(|network| Ok((network, self.bitcoind.template(network, None)?)));
+        *self.took.lock().unwrap_or_else(PoisonError::into_inner) =
+            self.clock.now().since_start.saturating_sub(before);
         match fetched {
             Ok((network, template)) => self.deliver(network, template),
             Err(error) => self.trouble(&error),
@@ -127,11 +137,27 @@ impl Watch {
             return Ok(());
         };
         match self.bitcoind.new_tip(known.previous) {
-            Ok(tip) => self.seen(tip, false),
+            Ok((tip, height)) => {
+                self.hurry(tip, height)?;
+                self.seen(tip, false)
+            }
             Err(_) => {
                 thread::sleep(RETRY);
                 Ok(())
             }
+        }
+    }
+
+    /// Where templates take long to make, an empty block is worth more meanwhile than one on an old tip.
+    fn hurry(&self, tip: BlockHash, height: u32) -> Result<(), Gone> {
+        let took = *self.took.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((network, known)) = self.known().filter(|_| took > SLOW) else { return Ok(()) };
+        if known.previous == tip {
+            return Ok(());
+        }
+        match known.empty_on(tip, height, network, self.clock.now().unix) {
+            Some(empty) => self.say(Report::Template(network, Arc::new(empty))),
+            None => Ok(()),
         }
     }
 

@@ -72,6 +72,22 @@ fn a_bitcoind_that_lies_about_its_height_gets_no_miner() {
 }
 
 #[test]
+fn an_empty_block_is_mined_while_a_template_takes_long() {
+    let farm = Farm::start(Guild::founding);
+    let proxy = Proxy::start(farm.rpc_port());
+    proxy.delay_templates(3_000);
+    let settings = format!("bitcoind = \"http://127.0.0.1:{}\"\ncookie = {:?}\n", proxy.port, farm.cookie());
+    let link = farm.another_link("patient", Guild::new(7), &settings);
+    let mut miner = Miner::connect(&link.stratum(), "alice.rig1");
+    let first = miner.wait_for_job();
+    generate(farm.bitcoind(), ADDRESS);
+    let told = miner.time(|miner| miner.wait_for_job_after(&first));
+    assert!(told.1 < Duration::from_millis(1_500), "{:?}", told.1);
+    assert_eq!(miner.find_block(&told.0)["result"], json!(true));
+    farm.wait_for_height(2);
+}
+
+#[test]
 fn two_bitcoinds_are_told_of_blocks_and_one_is_enough() {
     let mut farm = Farm::start(Guild::founding);
     let other = farm.another_bitcoind();

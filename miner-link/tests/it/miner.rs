@@ -45,11 +45,18 @@ impl Miner {
     }
 
     /// How long the answer to the simplest question takes.
-    #[expect(clippy::disallowed_methods, reason = "what is measured here is time")]
     pub(crate) fn ping(&mut self) -> Duration {
+        let (answer, time) = self.time(|miner| miner.ask("mining.ping", &json!([])));
+        assert_eq!(answer["result"], json!("pong"));
+        time
+    }
+
+    /// What something comes to, and how long that takes.
+    #[expect(clippy::disallowed_methods, reason = "what is measured here is time")]
+    pub(crate) fn time<T>(&mut self, wait: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
         let before = std::time::Instant::now();
-        assert_eq!(self.ask("mining.ping", &json!([]))["result"], json!("pong"));
-        before.elapsed()
+        let done = wait(self);
+        (done, before.elapsed())
     }
 
     /// The next line, if one comes in time.

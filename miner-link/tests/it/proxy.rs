@@ -5,12 +5,15 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// Answers until the process ends.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     /// What is added to the height of templates.
     lie: Arc<AtomicU64>,
+    /// Milliseconds that a template takes longer.
+    slowness: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -18,15 +21,20 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let lie = Arc::new(AtomicU64::new(0));
-        let told = lie.clone();
+        let slowness = Arc::new(AtomicU64::new(0));
+        let (told, slow) = (lie.clone(), slowness.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let told = told.clone();
+                let (told, slow) = (told.clone(), slow.clone());
                 // A long poll takes its time.
-                thread::spawn(move || carry(stream, rpc_port, &told));
+                thread::spawn(move || carry(stream, rpc_port, &told, &slow));
             }
         });
-        Self { port, lie }
+        Self { port, lie, slowness }
+    }
+
+    pub(crate) fn delay_templates(&self, millis: u64) {
+        self.slowness.store(millis, Ordering::SeqCst);
     }
 
     pub(crate) fn add_to_heights(&self, count: u64) {
@@ -34,13 +42,16 @@ impl Proxy {
     }
 }
 
-fn carry(mut client: TcpStream, rpc_port: u16, lie: &AtomicU64) -> Option<()> {
+fn carry(mut client: TcpStream, rpc_port: u16, lie: &AtomicU64, slow: &AtomicU64) -> Option<()> {
     let (head, body) = message(&client)?;
     let mut server = TcpStream::connect(("127.0.0.1", rpc_port)).ok()?;
     server.write_all(head.as_bytes()).ok()?;
     server.write_all(&body).ok()?;
     let (_, body) = message(&server)?;
     let text: String = body.iter().map(|byte| char::from(*byte)).collect();
+    if text.contains("longpollid") {
+        thread::sleep(Duration::from_millis(slow.load(Ordering::SeqCst)));
+    }
     let body = lied(&text, lie.load(Ordering::SeqCst)).unwrap_or(text);
     let length = body.len();
     write!(client, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").ok()
