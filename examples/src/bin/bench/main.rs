@@ -1,0 +1,68 @@
+//! `cargo run --release -p examples --bin bench -- NAME`: what things cost on this machine, beside the
+//! least they could cost.
+//!
+//! No two machines or moments are alike, so the ratios of one run are what counts. Nothing here passes or
+//! fails: what must hold whatever the machine is in the tests.
+
+#![expect(
+    clippy::float_arithmetic,
+    clippy::cast_precision_loss,
+    reason = "what is measured is for people to read; nothing that decides sees it"
+)]
+
+mod report;
+mod stratum;
+
+use anyhow::Result;
+use clap::Parser;
+use report::Row;
+use std::process::ExitCode;
+
+/// The exit code of a command line that asks for what there is not.
+const USAGE: u8 = 2;
+
+/// One bench.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> Result<Vec<Row>>,
+}
+
+const BENCHES: [Bench; 1] = [Bench {
+    name: "stratum",
+    about: "serve miners, tell them of tips, switch their pools",
+    run: stratum::run,
+}];
+
+/// Measure what things cost beside the least they could cost. Run it in release mode.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, after_help = names())]
+struct Cli {
+    /// Which bench.
+    name: String,
+    /// Print one JSON object on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+fn names() -> String {
+    let lines = BENCHES.iter().map(|bench| format!("  {:<10} {}", bench.name, bench.about));
+    format!("Benches:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Some(bench) = BENCHES.iter().find(|bench| bench.name == cli.name) else {
+        let known = BENCHES.map(|bench| bench.name).join(", ");
+        report::note(&format!("bench: there is no bench '{}'; there is: {known}", cli.name));
+        return ExitCode::from(USAGE);
+    };
+    let outcome = (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::note(&format!("bench: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
