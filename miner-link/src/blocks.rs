@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Blocks on their way from the miners' connections; a connection waits when it is full.
@@ -27,6 +28,8 @@ const PENDING_MAX: usize = 256;
 pub(crate) struct Found {
     pub(crate) worker: String,
     pub(crate) block: Box<Block>,
+    /// Told when the block is on disk, or cannot be.
+    pub(crate) kept: oneshot::Sender<()>,
 }
 
 struct Spool {
@@ -72,12 +75,12 @@ impl Spool {
             }
         };
         let Some(found) = found else { return false };
-        self.take_in(&found);
+        self.take_in(found);
         self.submit_all();
         true
     }
 
-    fn take_in(&mut self, found: &Found) {
+    fn take_in(&mut self, found: Found) {
         let hash = found.block.block_hash();
         info!(%hash, worker = found.worker, "block found");
         self.shared.found(&found.worker, hash);
@@ -88,6 +91,8 @@ impl Spool {
             self.submit(hash, &hex);
             return;
         }
+        // The connection may be gone.
+        let _gone = found.kept.send(());
         if self.pending.len() < PENDING_MAX {
             self.pending.push(hash);
         }

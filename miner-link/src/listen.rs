@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +24,9 @@ use tracing::{debug, info, warn};
 
 /// Pause after the system refused a connection, for want of files for example.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How long a miner waits at most for the block it found to be on disk.
+const KEEP: Duration = Duration::from_secs(2);
 
 /// What every connection works with.
 #[derive(Debug, Clone)]
@@ -198,8 +201,11 @@ impl Connection {
                     }
                 }
                 Effect::Found { name, block } => {
-                    let found = Found { worker: name, block };
+                    let (kept, on_disk) = oneshot::channel();
+                    let found = Found { worker: name, block, kept };
                     self.hub.found.send(found).await.map_err(|_| Ended::Stopping)?;
+                    // A miner that hears `true` will not send it again: not before it is on disk.
+                    let _slow = timeout(KEEP, on_disk).await;
                 }
                 Effect::Close(end) => return Err(end.into()),
             }
