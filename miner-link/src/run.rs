@@ -31,6 +31,8 @@ use tracing::{info, warn};
 
 /// The difficulty of the shares that a link keeps as receipts, which every coinbase commits to.
 const RECEIPT_DIFFICULTY: u64 = 1 << 18;
+/// Threads that serve miners.
+const THREADS_MAX: usize = 4;
 /// Open files beside those of miners: bitcoinds, the node, pools, people, the disk.
 const FILES_BESIDE: usize = 128;
 /// How long blocked threads are waited for at the end. What they do is on disk already.
@@ -45,7 +47,10 @@ pub fn run(config: Config, say: impl Fn(&str)) -> Result<(), Error> {
     let home = Home::open(&config.data_dir)?;
     let pairing = home.pairing(config.pairing.clone())?;
     let key = home.link_key()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // Several thousand miners are work for one core; more threads than cores only take turns.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(THREADS_MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.map_err(Error::file(&config.data_dir))?;
     let outcome = runtime.block_on(serve(&config, home, pairing, &key, say));
     runtime.shutdown_timeout(STOP);
