@@ -22,6 +22,7 @@ impl Miner {
     pub(crate) fn connect(stratum: &str, name: &str) -> Self {
         let stream = TcpStream::connect(stratum).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         let (extranonce1, name) = (Vec::new(), name.to_owned());
         let mut miner = Self { stream, reader, name, extranonce1, size: 0, job: None };
@@ -35,7 +36,9 @@ impl Miner {
 
     fn ask(&mut self, method: &str, params: &Value) -> Value {
         // The id comes last, as cpuminer writes it.
-        writeln!(self.stream, r#"{{"method": "{method}", "params": {params}, "id": "q"}}"#).unwrap();
+        let line = format!("{{\"method\": \"{method}\", \"params\": {params}, \"id\": \"q\"}}\n");
+        // In one piece: the parts of a line would wait for each other's acknowledgement.
+        self.stream.write_all(line.as_bytes()).unwrap();
         loop {
             let line = self.read().expect("an answer");
             if line["id"] == json!("q") {
