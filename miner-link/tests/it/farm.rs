@@ -100,7 +100,7 @@ impl Farm {
             command.args(["--bitcoind", &format!("http://127.0.0.1:{}", self.rpc_port)]);
             command.arg("--cookie").arg(cookie);
         }
-        if !settings.contains("listen = ") {
+        if !settings.starts_with("listen = ") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         // A link that was killed leaves its addresses.
