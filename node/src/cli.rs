@@ -23,6 +23,7 @@ use crate::client::Client;
 use crate::error::{CODES, Code, Failure, Outcome};
 use crate::home::{self, Home};
 use clap::{Args, Parser, Subcommand};
+use crdt::mining::Mode;
 use crdt::treasury::GroupKey;
 use miner_link::contract::Pairing;
 use say::Say;
@@ -289,7 +290,14 @@ fn rules(charter: &crdt::Charter) -> Vec<String> {
             "fees       at most {} sat a payment and {} sat/vB",
             charter.fee_cap.sat, charter.fee_cap.sat_per_vb
         ),
-        "mining     solo, every block reward to the treasury".to_owned(),
+        match charter.mining.mode {
+            Mode::Solo => "mining     solo, every block reward to the treasury".to_owned(),
+            Mode::Pool => {
+                "mining     for the pools each farm has accounts with; what is found alone goes to the \
+                           treasury"
+                    .to_owned()
+            }
+        },
         format!(
             "recovery   after {} blocks without a move, {} of {} recovery keys can move everything",
             recovery.delay,

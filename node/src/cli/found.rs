@@ -32,9 +32,30 @@ pub(crate) struct Found {
     /// Blocks between a decision and its payment.
     #[arg(long, default_value_t = 0, value_name = "BLOCKS")]
     spend_delay: u32,
+    /// Where the guild's farms get their work from: their own bitcoind, or pools they have accounts with.
+    #[arg(long, value_enum, default_value = "solo")]
+    mining: Mining,
     /// Blocks of rest after which the recovery keys can move everything.
     #[arg(long, default_value_t = 52_560, value_name = "BLOCKS")]
     recovery_delay: u16,
+}
+
+/// The farms' first policy: the charter's, certified by the new key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mining {
+    /// Every block is the guild's own.
+    Solo,
+    /// Pools where they can be had, alone otherwise.
+    Pool,
+}
+
+impl From<Mining> for MiningPolicy {
+    fn from(mining: Mining) -> Self {
+        match mining {
+            Mining::Solo => Self::SOLO,
+            Mining::Pool => Self::POOL,
+        }
+    }
 }
 
 /// Satoshis in fees per payment at most.
@@ -100,7 +121,7 @@ impl Found {
                 period: (3 * grace(cards.len())).max(1_008),
                 delay: self.spend_delay,
             },
-            mining: MiningPolicy::SOLO,
+            mining: self.mining.into(),
             fee_cap: FeeCap { sat: FEE_CAP_SAT, sat_per_vb: FEE_CAP_RATE },
             recovery: Recovery {
                 keys: cards.iter().map(|card| card.recovery).collect(),
@@ -150,4 +171,19 @@ fn invitation(config: &Config, charter: &Charter, own: Option<&MemberCard>) -> O
     let line = Line::try_from(format!("{address}/p2p/{peer}")).map_err(Failure::usage)?;
     let invitation = Invitation { guild: charter.id(), network: charter.network, addresses: vec![line] };
     Ok(invitation.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_signs_reads_where_the_work_comes_from() {
+        for (mining, words) in [(Mining::Solo, "every block reward"), (Mining::Pool, "for the pools")] {
+            let mut charter = crdt::testkit::charter(&crdt::testkit::people(3));
+            charter.mining = mining.into();
+            let rules = super::super::rules(&charter);
+            assert_eq!(rules.iter().filter(|rule| rule.contains(words)).count(), 1, "{rules:?}");
+        }
+    }
 }
