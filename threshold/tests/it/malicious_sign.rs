@@ -7,6 +7,15 @@ use threshold::{FixedBytes, PartyId, SessionId, Timestamp};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
+/// The session that an answer to a coordinator is about.
+pub(crate) fn session_of(answer: &sign::Input) -> SessionId {
+    match answer {
+        sign::Input::Commitments(_, commitments) => commitments.session,
+        sign::Input::Shares(_, shares) => shares.session,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn ranked(order: &[u16]) -> Vec<PartyId> {
     order.iter().map(|number| party(*number)).collect()
 }
@@ -76,8 +85,9 @@ fn liars_are_named_when_too_few_are_left() {
 fn when_all_refuse_all_were_asked() {
     let keys = testkit::keys(3, 5, 1);
     let report =
-        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[5, 4, 3, 2, 1]), &mut |from, _| {
-            Some(sign::Input::Refused(from, Refusal::new("tally", "passing", format!("{from} says no"))))
+        keys.ceremony(&Request::Certificate(CERTIFICATE), ranked(&[5, 4, 3, 2, 1]), &mut |from, answer| {
+            let refusal = Refusal::new("tally", "passing", format!("{from} says no"));
+            Some(sign::Input::Refused(from, session_of(&answer), refusal))
         });
     let sign::Outcome::Failed(failure) = report.outcome else { panic!() };
     let refused: Vec<_> = failure.refusals.iter().map(|(party, _)| *party).collect();
@@ -113,12 +123,12 @@ fn opened() -> (Vec<sign::Signer>, sign::SigningPackage) {
 #[test]
 fn k1_a_nonce_signs_once() {
     let (mut signers, package) = opened();
-    signers[0].sign(&package, NOW).unwrap();
-    let again = signers[0].sign(&package, NOW);
+    signers[0].sign(party(3), &package, NOW).unwrap();
+    let again = signers[0].sign(party(3), &package, NOW);
     assert_eq!(again, Err(sign::Rejected::NoSuchSession(package.session)));
     let mut other = package.clone();
     other.commitments.insert(party(2), signers[1].commit_again());
-    assert_eq!(signers[0].sign(&other, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
+    assert_eq!(signers[0].sign(party(3), &other, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
 }
 
 trait CommitAgain {
@@ -135,10 +145,28 @@ impl CommitAgain for sign::Signer {
 }
 
 #[test]
-fn a_new_session_drops_the_nonces_of_the_old_one() {
+fn a_new_session_drops_the_nonces_of_the_old_one_of_its_coordinator() {
     let (mut signers, package) = opened();
     signers[0].commit_again();
-    assert_eq!(signers[0].sign(&package, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
+    assert_eq!(signers[0].sign(party(3), &package, NOW), Err(sign::Rejected::NoSuchSession(package.session)));
+}
+
+/// Party 2 coordinates the same request, under new names and under the name that party 3 uses; it drops
+/// none of party 3's nonces, cannot use them, and nobody's nonces are the same.
+#[test]
+fn a_session_is_its_coordinators_alone() {
+    let (mut signers, package) = opened();
+    let request = Request::Certificate(CERTIFICATE);
+    let mut rng = testkit::rng(5);
+    for name in [package.session, SessionId::from_bytes([4; 32]), package.session] {
+        let theirs = signers[0].commit(&request, name, party(2), &mut rng, NOW).unwrap();
+        assert_ne!(Some(&theirs.list), package.commitments.get(&party(1)));
+    }
+    let stolen = signers[0].sign(party(2), &package, NOW);
+    assert_eq!(stolen, Err(sign::Rejected::OurCommitments));
+    let unknown = signers[0].sign(party(1), &package, NOW);
+    assert_eq!(unknown, Err(sign::Rejected::NoSuchSession(package.session)));
+    signers[0].sign(party(3), &package, NOW).expect("party 3 signs in its own session");
 }
 
 #[test]
@@ -147,7 +175,8 @@ fn asking_again_gives_the_same_commitments() {
     let request = Request::Certificate(CERTIFICATE);
     let again = signers[0].commit(&request, package.session, party(3), &mut testkit::rng(9), NOW).unwrap();
     assert_eq!(Some(&again.list), package.commitments.get(&party(1)));
-    let taken = signers[0].commit(&request, package.session, party(2), &mut testkit::rng(9), NOW);
+    let other = Request::Certificate(sign::CertificateBody { option: 9, ..CERTIFICATE });
+    let taken = signers[0].commit(&other, package.session, party(3), &mut testkit::rng(9), NOW);
     assert_eq!(taken, Err(sign::Rejected::SessionTaken(package.session)));
 }
 
@@ -155,22 +184,27 @@ fn asking_again_gives_the_same_commitments() {
 fn nonces_expire() {
     let (mut signers, package) = opened();
     let late = NOW.after(sign::NONCE_LIFE);
-    assert_eq!(signers[0].sign(&package, late), Err(sign::Rejected::NoSuchSession(package.session)));
+    assert_eq!(
+        signers[0].sign(party(3), &package, late),
+        Err(sign::Rejected::NoSuchSession(package.session))
+    );
 }
 
 #[test]
 fn sessions_are_bounded() {
-    let keys = testkit::keys(2, 2, 1);
+    let keys = testkit::keys(2, 3, 1);
     let mut signer = keys.signers().remove(&party(1)).unwrap();
     let mut rng = testkit::rng(1);
-    let mut commit = |number: usize| {
+    let mut commit = |coordinator, number: usize| {
         let body = sign::CertificateBody { close: u32::try_from(number).unwrap(), ..CERTIFICATE };
         let session = SessionId::from_bytes([u8::try_from(number).unwrap(); 32]);
-        signer.commit(&Request::Certificate(body), session, party(2), &mut rng, NOW).map(drop)
+        signer.commit(&Request::Certificate(body), session, party(coordinator), &mut rng, NOW).map(drop)
     };
-    (0..sign::MAX_OPEN_SESSIONS).for_each(|number| commit(number).unwrap());
+    (0..sign::MAX_OPEN_SESSIONS).for_each(|number| commit(2, number).unwrap());
     let busy = Err(sign::Rejected::Busy { open: sign::MAX_OPEN_SESSIONS });
-    assert_eq!(commit(sign::MAX_OPEN_SESSIONS), busy);
+    assert_eq!(commit(2, sign::MAX_OPEN_SESSIONS), busy);
+    // a full coordinator takes nobody else's seats
+    (0..sign::MAX_OPEN_SESSIONS).for_each(|number| commit(3, number).unwrap());
 }
 
 #[test]
@@ -215,9 +249,39 @@ fn a_coordinator_cannot_change_what_is_signed_or_by_whom() {
     for (name, change) in changes {
         let mut changed = package.clone();
         change(&mut changed);
-        assert!(signers[0].sign(&changed, NOW).is_err(), "{name}");
+        assert!(signers[0].sign(party(3), &changed, NOW).is_err(), "{name}");
     }
-    signers[0].sign(&package, NOW).expect("a rejection left the session as it was");
+    signers[0].sign(party(3), &package, NOW).expect("a rejection left the session as it was");
+}
+
+/// The session that a coordinator asks for.
+fn asked(coordinator: &mut Coordinator) -> SessionId {
+    let effects = std::iter::from_fn(|| coordinator.next_effect());
+    let session = effects.filter_map(|effect| match effect {
+        sign::Effect::AskCommit(_, session) => Some(session),
+        _ => None,
+    });
+    session.last().unwrap()
+}
+
+/// Party 2 was busy, or out of reach, in the first session. It has a seat in the second, and what arrives
+/// late from the first takes it from it in no way.
+#[test]
+fn what_was_said_in_an_old_session_costs_nobody_a_new_seat() {
+    let keys = testkit::keys(2, 3, 1);
+    let request = Request::Certificate(CERTIFICATE);
+    let mut coordinator = Coordinator::new(&request, keys.public, ranked(&[1, 2, 3]), [1; 32], NOW).unwrap();
+    let first = asked(&mut coordinator);
+    coordinator.handle(sign::Input::Gone(party(1)), NOW).unwrap();
+    let second = asked(&mut coordinator);
+    assert_ne!(first, second);
+    let stale = Err(sign::Rejected::NoSuchSession(first));
+    let busy = Refusal::new("signing session", "a seat", "busy");
+    assert_eq!(coordinator.handle(sign::Input::Refused(party(2), first, busy.clone()), NOW), stale);
+    assert_eq!(coordinator.handle(sign::Input::Silent(party(2), first), NOW), stale);
+    assert_eq!(coordinator.waiting_on().missing, [(party(2), NOW), (party(3), NOW)]);
+    coordinator.handle(sign::Input::Refused(party(2), second, busy), NOW).unwrap();
+    assert_eq!(coordinator.waiting_on().step, sign::Step::Reasons);
 }
 
 #[test]
@@ -228,9 +292,11 @@ fn a_late_refusal_is_kept() {
     let mut coordinator = Coordinator::new(&request, keys.public, all, [1; 32], NOW).unwrap();
     let late = NOW.after(sign::ROUND_TIMEOUT);
     let refusal = |number| Refusal::new("tally", "passing", format!("{number}"));
-    coordinator.handle(sign::Input::Silent(party(1)), NOW).unwrap();
-    coordinator.handle(sign::Input::Refused(party(1), refusal(1)), NOW).unwrap();
-    coordinator.handle(sign::Input::Refused(party(2), refusal(2)), NOW).unwrap();
+    let first = asked(&mut coordinator);
+    coordinator.handle(sign::Input::Gone(party(1)), NOW).unwrap();
+    coordinator.handle(sign::Input::Refused(party(1), first, refusal(1)), NOW).unwrap();
+    let second = asked(&mut coordinator);
+    coordinator.handle(sign::Input::Refused(party(2), second, refusal(2)), NOW).unwrap();
     assert_eq!(coordinator.waiting_on().step, sign::Step::Reasons);
     assert_eq!(coordinator.waiting_on().missing, [(party(3), NOW)]);
     coordinator.handle(sign::Input::Tick, late).unwrap();
