@@ -114,8 +114,7 @@ impl Node {
 
     fn open_ceremony(&mut self, ask: Ask) -> Result<(Coordinator, Option<CheckedTx>), Refusal> {
         let Authorised { request, checked } = self.request_to_ask(ask)?;
-        let no_share = || Refusal::new("key share", "a share of the group key here", "none");
-        let keys = self.signer.as_ref().ok_or_else(no_share)?.keys().clone();
+        let keys = self.signer.as_ref().ok_or_else(|| self.no_share())?.keys().clone();
         let order = self.seat_order(&ask.subject());
         let ranked = order.iter().filter_map(|member| self.party_of(member)).collect();
         let mut seed = [0; 32];

@@ -147,7 +147,7 @@ impl Node {
         if ours != theirs {
             return Err(Refusal::new("same request", ours.to_string(), theirs.to_string()));
         }
-        let signer = self.signer.as_mut().ok_or_else(no_share)?;
+        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         signer
             .commit(&authorised.request, session, party, &mut &mut *self.rng, self.now)
             .map_err(|why| Refusal::new("signing session", "a seat that can be taken", why.to_string()))
@@ -157,7 +157,7 @@ impl Node {
     fn coordinator_of(&self, coordinator: &MemberId) -> Result<PartyId, Refusal> {
         let party = self.party_of(coordinator);
         let party = party.ok_or_else(|| Refusal::new("co-signer", "a co-signer asking", "somebody else"))?;
-        self.signer.as_ref().map(|_| party).ok_or_else(no_share)
+        self.signer.as_ref().map(|_| party).ok_or_else(|| self.no_share())
     }
 
     /// Answer a coordinator that has all commitments.
@@ -184,7 +184,7 @@ impl Node {
             let (ours, theirs) = (authorised.request.id().to_string(), package.request.to_string());
             return Err(Refusal::new("same request", ours, theirs));
         }
-        let signer = self.signer.as_mut().ok_or_else(no_share)?;
+        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         let shares = signer
             .sign(party, package, self.now)
             .map_err(|why| Refusal::new("signing session", "a session with fresh nonces", why.to_string()))?;
@@ -198,8 +198,4 @@ impl Node {
         }
         Ok(shares)
     }
-}
-
-fn no_share() -> Refusal {
-    Refusal::new("key share", "a share of the group key here", "none")
 }
