@@ -322,3 +322,137 @@ fn strangers_and_old_sessions_have_no_say() {
     let few = Coordinator::new(&request, testkit::keys(2, 3, 1).public, ranked(&[1, 1, 9]), [1; 32], NOW);
     assert_eq!(few.err(), Some(sign::BadRequest::Candidates { needed: 2, found: 1 }));
 }
+
+/// Every message of a ceremony that a signer sends, edited in flight in every way: who sent it is named or
+/// passed over, and what comes out in the end is the signature on the request, or nothing.
+#[test]
+fn every_answer_edited_in_flight_costs_at_most_its_sender_a_seat() {
+    type Edit = fn(&mut sign::Input);
+    fn commitments(input: &mut sign::Input) -> Option<&mut Commitments> {
+        if let sign::Input::Commitments(_, said) = input { Some(said) } else { None }
+    }
+    fn shares(input: &mut sign::Input) -> Option<&mut sign::Shares> {
+        if let sign::Input::Shares(_, said) = input { Some(said) } else { None }
+    }
+    let edits: [(&str, Edit); 9] = [
+        ("identity point", |input| {
+            commitments(input).into_iter().for_each(|said| said.list[0] = FixedBytes([0; 66]));
+        }),
+        ("truncated commitments", |input| {
+            commitments(input).into_iter().for_each(|said| drop(said.list.pop()));
+        }),
+        ("oversized commitments", |input| {
+            commitments(input).into_iter().for_each(|said| said.list.push(said.list[0]));
+        }),
+        ("commitments of a wrong session", |input| {
+            commitments(input).into_iter().for_each(|said| said.session = SessionId::from_bytes([0; 32]));
+        }),
+        ("another point", |input| {
+            commitments(input).into_iter().for_each(|said| said.list[0].0.rotate_left(33));
+        }),
+        ("truncated shares", |input| shares(input).into_iter().for_each(|said| drop(said.list.pop()))),
+        ("oversized shares", |input| shares(input).into_iter().for_each(|said| said.list.push([1; 32]))),
+        ("shares of a wrong session", |input| {
+            shares(input).into_iter().for_each(|said| said.session = SessionId::from_bytes([0; 32]));
+        }),
+        ("a wrong share", |input| shares(input).into_iter().for_each(|said| said.list[0][31] ^= 1)),
+    ];
+    let keys = testkit::keys(2, 3, 1);
+    for (name, edit) in edits {
+        let request = Request::Certificate(CERTIFICATE);
+        let report = keys.ceremony(&request, ranked(&[1, 2, 3]), &mut |from, mut answer| {
+            if from == party(2) {
+                edit(&mut answer);
+            }
+            Some(answer)
+        });
+        let sign::Outcome::Signed(signatures) = &report.outcome else { panic!("{name}: {report:?}") };
+        assert!(verifies(&signatures[0], CERTIFICATE.message(), &keys.public.group().x_only()), "{name}");
+        let last = &report.sessions.last().unwrap().1;
+        assert_eq!(*last, ranked(&[1, 3]), "{name}: the honest keep their seats, and only they");
+    }
+}
+
+/// A coordinator shows another list of commitments to one signer, or replays an old one. Both are shares
+/// that fit nothing: no signature comes out, and no nonce is used again.
+#[test]
+fn lists_that_differ_make_shares_and_no_signature() {
+    let (mut signers, package) = opened();
+    let mut other = package.clone();
+    // what party 2 committed to in a session of another coordinator
+    let replayed = signers[1]
+        .commit(&Request::Certificate(CERTIFICATE), package.session, party(2), &mut testkit::rng(3), NOW)
+        .unwrap();
+    other.commitments.insert(party(2), replayed.list);
+    let one = signers[0].sign(party(3), &other, NOW).unwrap();
+    let two = signers[1].sign(party(3), &package, NOW).unwrap();
+    let keys = testkit::keys(2, 3, 1);
+    let request = Request::Certificate(CERTIFICATE);
+    let mut coordinator = Coordinator::new(&request, keys.public, ranked(&[1, 2]), [1; 32], NOW).unwrap();
+    let session = asked(&mut coordinator);
+    for (number, list) in &package.commitments {
+        let said = Commitments { session, list: list.clone() };
+        coordinator.handle(sign::Input::Commitments(*number, said), NOW).unwrap();
+    }
+    for (number, shares) in [(1, one), (2, two)] {
+        let said = sign::Shares { session, list: shares.list };
+        coordinator.handle(sign::Input::Shares(party(number), said), NOW).unwrap();
+    }
+    let done = std::iter::from_fn(|| coordinator.next_effect()).last();
+    let Some(sign::Effect::Done(sign::Outcome::Failed(failure))) = done else { panic!("{done:?}") };
+    assert_eq!(
+        failure.faulty,
+        [party(1)],
+        "a verdict of this ceremony only: the coordinator could have lied"
+    );
+    for signer in signers.iter_mut() {
+        let again = signer.sign(party(3), &package, NOW);
+        assert_eq!(again, Err(sign::Rejected::NoSuchSession(package.session)));
+    }
+}
+
+/// n − t silent or lying signers, of whatever kind: the signature comes within two time-outs.
+#[test]
+fn with_n_minus_t_silent_or_lying_it_is_signed_within_two_time_outs() {
+    let keys = testkit::keys(3, 5, 1);
+    let request = Request::Certificate(CERTIFICATE);
+    for (lying, seed) in [(false, 1), (true, 2)] {
+        let mut now = NOW;
+        let mut rng = testkit::rng(seed);
+        let mut signers = keys.signers();
+        let order = ranked(&[1, 2, 3, 4, 5]);
+        let mut coordinator = Coordinator::new(&request, keys.public.clone(), order, [1; 32], now).unwrap();
+        let bad = |who: PartyId| [1, 2].map(party).contains(&who);
+        let (mut timeouts, mut outcome) = (0, None);
+        while outcome.is_none() {
+            let mut inputs = vec![];
+            while let Some(effect) = coordinator.next_effect() {
+                match effect {
+                    sign::Effect::AskCommit(to, session) if lying || !bad(to) => {
+                        let signer = signers.get_mut(&to).unwrap();
+                        let said = signer.commit(&request, session, party(5), &mut rng, now).unwrap();
+                        inputs.push(sign::Input::Commitments(to, said));
+                    }
+                    sign::Effect::AskSign(to, package) => {
+                        let mut said = signers.get_mut(&to).unwrap().sign(party(5), &package, now).unwrap();
+                        said.list[0][31] ^= u8::from(bad(to)) * u8::try_from(to.number()).unwrap();
+                        inputs.push(sign::Input::Shares(to, said));
+                    }
+                    sign::Effect::Done(done) => outcome = Some(done),
+                    sign::Effect::AskCommit(..) | sign::Effect::WakeAt(_) => {}
+                }
+            }
+            if inputs.is_empty() && outcome.is_none() {
+                timeouts += 1;
+                now = now.after(sign::ROUND_TIMEOUT);
+                inputs.push(sign::Input::Tick);
+            }
+            for input in inputs {
+                let _ = coordinator.handle(input, now);
+            }
+        }
+        let Some(sign::Outcome::Signed(signatures)) = outcome else { panic!("{outcome:?}") };
+        assert!(verifies(&signatures[0], CERTIFICATE.message(), &keys.public.group().x_only()));
+        assert!(timeouts <= 2, "{timeouts} time-outs");
+    }
+}
