@@ -17,6 +17,9 @@ pub struct MiningPolicy {
 pub enum Mode {
     /// Templates from the farm's own bitcoind.
     Solo,
+    /// Pools that the farm has accounts with, in the farm's order. While none of them gives work, the
+    /// farm mines as under [`Mode::Solo`].
+    Pool,
 }
 
 /// Who a block found by a farm pays.
@@ -30,6 +33,9 @@ pub enum Payout {
 impl MiningPolicy {
     /// Solo, all of it to the treasury.
     pub const SOLO: Self = Self { mode: Mode::Solo, payout: Payout::Treasury };
+
+    /// Pools where they can be had, and all of what is found alone to the treasury.
+    pub const POOL: Self = Self { mode: Mode::Pool, payout: Payout::Treasury };
 
     /// The hash that a certificate signs.
     #[must_use]

@@ -1,32 +1,63 @@
 //! The status API: read-only, on loopback.
 
-use crate::contract::{LinkStatus, WorkerStatus};
+use crate::clock::Clock;
+use crate::contract::{LinkStatus, PolicyStatus, PoolStatus, WorkerStatus};
+use crate::metrics;
 use crate::shared::Shared;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// `GET /status`, `GET /workers`, `GET /livez`.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+type Link = State<(Arc<Shared>, Clock)>;
+
+/// `GET /status`, `/workers`, `/pools`, `/metrics`, `/livez`, `/readyz`.
+pub(crate) fn router(shared: Arc<Shared>, clock: Clock) -> Router {
     Router::new()
         .route("/status", get(status))
         .route("/workers", get(workers))
+        .route("/pools", get(pools))
+        .route("/metrics", get(metrics_page))
         .route("/livez", get(|| async { "ok\n" }))
-        .with_state(shared)
+        .route("/readyz", get(ready))
+        .route("/health", get(ready))
+        .with_state((shared, clock))
         .layer(from_fn(only_by_loopback_name))
 }
 
-async fn status(State(shared): State<Arc<Shared>>) -> Json<LinkStatus> {
+async fn status(State((shared, _)): Link) -> Json<LinkStatus> {
     Json(shared.status())
 }
 
-async fn workers(State(shared): State<Arc<Shared>>) -> Json<Vec<WorkerStatus>> {
-    Json(shared.workers())
+async fn workers(State((shared, clock)): Link) -> Json<Vec<WorkerStatus>> {
+    Json(shared.workers(clock.now()))
+}
+
+async fn pools(State((shared, _)): Link) -> Json<Vec<PoolStatus>> {
+    Json(shared.pools())
+}
+
+async fn metrics_page(State((shared, clock)): Link) -> impl IntoResponse {
+    let text = metrics::write(&shared.status(), &shared.workers(clock.now()), &shared.pools());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
+/// Whether miners are given work, and what keeps us from it.
+async fn ready(State((shared, _)): Link) -> impl IntoResponse {
+    let status = shared.status();
+    let nothing = match &status.policy {
+        PolicyStatus::Nothing { why } => Some(why.clone()),
+        _ => None,
+    };
+    let idle = (status.jobs == 0).then(|| "no job yet".to_owned());
+    let reasons: Vec<String> = nothing.into_iter().chain(status.job_trouble).chain(idle).collect();
+    let code = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(json!({"ready": reasons.is_empty(), "reasons": reasons})))
 }
 
 /// A page in a browser cannot reach this port under a name of its own (DNS rebinding).

@@ -1,9 +1,9 @@
-//! Found blocks, kept on disk until bitcoind has answered for them.
+//! Found blocks, kept on disk until a bitcoind has answered for them. All bitcoinds are told.
 
 use crate::error::Error;
 use crate::home::replace;
 use crate::shared::Shared;
-use crate::template::gbt::{Bitcoind, Submitted};
+use crate::template::gbt::{Bitcoind, RpcError, Submitted};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Block, BlockHash};
 use std::fs;
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 /// Blocks on their way from the miners' connections; a connection waits when it is full.
@@ -27,20 +28,26 @@ const PENDING_MAX: usize = 256;
 pub(crate) struct Found {
     pub(crate) worker: String,
     pub(crate) block: Box<Block>,
+    /// Told when the block is on disk, or cannot be.
+    pub(crate) kept: oneshot::Sender<()>,
 }
 
 struct Spool {
     dir: PathBuf,
-    bitcoind: Bitcoind,
+    bitcoinds: Vec<Bitcoind>,
     shared: Arc<Shared>,
     pending: Vec<BlockHash>,
 }
 
-/// Take found blocks to `bitcoind` until the sender is dropped, first those of earlier runs.
-pub(crate) fn deliver(dir: PathBuf, bitcoind: Bitcoind, shared: Arc<Shared>) -> Result<Sender<Found>, Error> {
+/// Take found blocks to `bitcoinds` until the sender is dropped, first those of earlier runs.
+pub(crate) fn deliver(
+    dir: PathBuf,
+    bitcoinds: Vec<Bitcoind>,
+    shared: Arc<Shared>,
+) -> Result<Sender<Found>, Error> {
     let (sender, mut receiver) = channel(QUEUE);
     let pending = left_over(&dir)?;
-    let mut spool = Spool { dir, bitcoind, shared, pending };
+    let mut spool = Spool { dir, bitcoinds, shared, pending };
     thread::spawn(move || while spool.step(&mut receiver) {});
     Ok(sender)
 }
@@ -68,12 +75,12 @@ impl Spool {
             }
         };
         let Some(found) = found else { return false };
-        self.take_in(&found);
+        self.take_in(found);
         self.submit_all();
         true
     }
 
-    fn take_in(&mut self, found: &Found) {
+    fn take_in(&mut self, found: Found) {
         let hash = found.block.block_hash();
         info!(%hash, worker = found.worker, "block found");
         self.shared.found(&found.worker, hash);
@@ -84,6 +91,8 @@ impl Spool {
             self.submit(hash, &hex);
             return;
         }
+        // The connection may be gone.
+        let _gone = found.kept.send(());
         if self.pending.len() < PENDING_MAX {
             self.pending.push(hash);
         }
@@ -100,10 +109,11 @@ impl Spool {
         self.shared.pending(self.pending.len());
     }
 
-    /// Whether bitcoind answered for the block.
+    /// Whether the block is settled: a bitcoind has it, or all of them refuse it.
     fn submit(&self, hash: BlockHash, hex: &str) -> bool {
         let kept = self.path(hash, "hex");
-        let settled = match self.bitcoind.submit(hex) {
+        let answers: Vec<_> = self.bitcoinds.iter().map(|bitcoind| bitcoind.submit(hex)).collect();
+        let settled = match best(answers) {
             Ok(Submitted::Accepted) => {
                 info!(%hash, "block accepted");
                 self.shared.accepted_block();
@@ -130,5 +140,35 @@ impl Spool {
 
     fn path(&self, hash: BlockHash, ending: &str) -> PathBuf {
         self.dir.join(format!("{hash}.{ending}"))
+    }
+}
+
+/// What several bitcoinds together say: one that took the block is enough, and one that did not answer
+/// may still take what the others refuse.
+fn best(answers: Vec<Result<Submitted, RpcError>>) -> Result<Submitted, RpcError> {
+    let rank = |answer: &Result<Submitted, RpcError>| match answer {
+        Ok(Submitted::Accepted) => 0,
+        Ok(Submitted::Inconclusive) => 1,
+        Err(_) => 2,
+        Ok(Submitted::Rejected(_)) => 3,
+    };
+    let none = || Err(RpcError::Unreachable("no bitcoind".to_owned()));
+    answers.into_iter().min_by_key(rank).unwrap_or_else(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_waits_for_who_did_not_answer_unless_another_took_it() {
+        let away = || Err(RpcError::Unreachable("away".to_owned()));
+        let no = || Ok(Submitted::Rejected("high-hash".to_owned()));
+        let (yes, later) = (|| Ok(Submitted::Accepted), || Ok(Submitted::Inconclusive));
+        assert!(matches!(best(vec![no(), away(), yes()]), Ok(Submitted::Accepted)));
+        assert!(matches!(best(vec![no(), later(), away()]), Ok(Submitted::Inconclusive)));
+        assert!(best(vec![no(), away()]).is_err(), "it stays on disk");
+        assert!(matches!(best(vec![no(), no()]), Ok(Submitted::Rejected(_))));
+        assert!(best(Vec::new()).is_err());
     }
 }

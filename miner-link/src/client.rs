@@ -1,6 +1,6 @@
-//! Asks a running link about itself, for `miner-link status` and `miner-link workers`.
+//! Asks a running link about itself, for `miner-link status`, `workers` and `pools`.
 
-use crate::contract::{LinkStatus, PolicyStatus, WorkerStatus};
+use crate::contract::{LinkStatus, PolicyStatus, PoolStatus, SourceStatus, WorkerStatus};
 use crate::error::Error;
 use crate::home::addresses;
 use serde::Serialize;
@@ -45,6 +45,29 @@ pub fn workers(data_dir: &Path, json: bool) -> Result<String, Error> {
     Ok(workers.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
+/// The pools of the link of `data_dir`, as text or as JSON.
+///
+/// # Errors
+///
+/// [`Error::NotRunning`] and [`Error::Unreachable`].
+pub fn pools(data_dir: &Path, json: bool) -> Result<String, Error> {
+    let pools: Vec<PoolStatus> = ask(data_dir, "pools")?;
+    if json {
+        return Ok(to_json(&serde_json::json!({"v": 1, "pools": pools})));
+    }
+    let line = |pool: &PoolStatus| {
+        let PoolStatus { name, user, state, shares_accepted, shares_refused, shares_late, .. } = pool;
+        let trouble = pool.trouble.as_ref().map_or_else(String::new, |why| format!("  ({why})"));
+        format!(
+            "{name}  {user}  {state}  {shares_accepted} shares taken, {shares_refused} refused, {shares_late} late{trouble}"
+        )
+    };
+    if pools.is_empty() {
+        return Ok("no pool is configured".to_owned());
+    }
+    Ok(pools.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
 fn ask<T: DeserializeOwned>(data_dir: &Path, what: &str) -> Result<T, Error> {
     let api = addresses(data_dir)?.api;
     let agent = Agent::config_builder().timeout_global(Some(CALL)).proxy(None).build().new_agent();
@@ -67,6 +90,9 @@ fn describe(status: &LinkStatus) -> String {
         PolicyStatus::Solo { address, epoch, .. } => {
             format!("policy    solo, all to the treasury {address} (epoch {epoch})")
         }
+        PolicyStatus::Pool { address, epoch, .. } => {
+            format!("policy    pools, else solo to the treasury {address} (epoch {epoch})")
+        }
     });
     lines.extend(status.policy_refused.as_ref().map(|why| format!("refused   {why}")));
     let height = status.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string());
@@ -74,6 +100,10 @@ fn describe(status: &LinkStatus) -> String {
     lines.extend(status.job_trouble.as_ref().map(|why| format!("trouble   {why}")));
     lines.push(format!("workers   {} at {}", status.workers, status.stratum));
     lines.push(format!("shares    {} accepted, {} rejected", status.shares_accepted, status.shares_rejected));
+    lines.extend(status.sources.iter().map(|source| {
+        let SourceStatus { source, shares_accepted, shares_rejected, hashes } = source;
+        format!("  {source}: {shares_accepted} accepted, {shares_rejected} rejected, {hashes} hashes")
+    }));
     let LinkStatus { blocks_found, blocks_accepted, blocks_pending, .. } = status;
     lines.push(format!(
         "blocks    {blocks_found} found, {blocks_accepted} accepted, {blocks_pending} waiting"

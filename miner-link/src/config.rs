@@ -2,6 +2,10 @@
 
 use crate::contract::{Pairing, PairingError};
 use crate::error::Error;
+use crate::share::target::Level;
+use crate::stratum::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS};
+use crate::upstream::Account;
+use crate::upstream::limits::POOLS_MAX;
 use serde::Deserialize;
 use std::fs;
 use std::io;
@@ -28,12 +32,12 @@ pub struct Options {
     /// Pairing code that `guild mining pair` printed, or @FILE that holds it. Needed once.
     #[arg(long, env = "MINER_LINK_PAIRING", value_name = "CODE", hide_env_values = true)]
     pub pairing: Option<String>,
-    /// URL of the own bitcoind, such as http://127.0.0.1:8332.
-    #[arg(long, env = "MINER_LINK_BITCOIND", value_name = "URL")]
-    pub bitcoind: Option<String>,
-    /// Cookie file of that bitcoind.
-    #[arg(long, env = "MINER_LINK_COOKIE", value_name = "FILE")]
-    pub cookie: Option<PathBuf>,
+    /// URL of the own bitcoind, such as http://127.0.0.1:8332. May be given several times, best first.
+    #[arg(long, env = "MINER_LINK_BITCOIND", value_name = "URL", value_delimiter = ',')]
+    pub bitcoind: Vec<String>,
+    /// Cookie file of that bitcoind; as often as --bitcoind, and in the same order.
+    #[arg(long, env = "MINER_LINK_COOKIE", value_name = "FILE", value_delimiter = ',')]
+    pub cookie: Vec<PathBuf>,
     /// Address for miners [default: 127.0.0.1:3333].
     #[arg(long, env = "MINER_LINK_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
@@ -47,10 +51,53 @@ pub struct Options {
 #[serde(deny_unknown_fields)]
 struct FileSettings {
     pairing: Option<String>,
-    bitcoind: Option<String>,
-    cookie: Option<PathBuf>,
+    bitcoind: Option<OneOrMore<String>>,
+    cookie: Option<OneOrMore<PathBuf>>,
     listen: Option<SocketAddr>,
     api: Option<SocketAddr>,
+    tls: Option<TlsSettings>,
+    #[serde(default)]
+    pool: Vec<PoolSettings>,
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    difficulty: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    fn all(self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::More(all) => all,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolSettings {
+    url: String,
+    user: String,
+    password: Option<String>,
+    authority: Option<PathBuf>,
+}
+
+/// A second address for miners, with TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 /// Where bitcoind answers.
@@ -62,6 +109,60 @@ pub struct BitcoindAt {
     pub cookie: PathBuf,
 }
 
+/// A pool, and our account there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PoolAt {
+    /// Host and port, for people.
+    pub name: String,
+    /// Its host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// Whose certificates are believed, instead of the system's authorities; PEM.
+    pub authority: Option<PathBuf>,
+    /// User name.
+    pub user: String,
+    password: String,
+}
+
+impl std::fmt::Debug for PoolAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, tls, user, .. } = self;
+        f.debug_struct("PoolAt")
+            .field("name", name)
+            .field("tls", tls)
+            .field("user", user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PoolAt {
+    pub(crate) fn account(&self) -> Account {
+        let Self { host, user, password, .. } = self;
+        Account { host: host.clone(), user: user.clone(), password: password.clone() }
+    }
+
+    fn read(settings: PoolSettings) -> Result<Self, Error> {
+        let PoolSettings { url, user, password, authority } = settings;
+        let bad = |why| Error::Setting { name: "pool.url", value: url.clone(), why };
+        let schemes = [("stratum+tcp://", false), ("stratum+ssl://", true), ("stratum+tls://", true)];
+        let split = schemes.iter().find_map(|(scheme, tls)| Some((url.strip_prefix(scheme)?, *tls)));
+        let expected = "expected stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT";
+        let (name, tls) = split.ok_or_else(|| bad(expected))?;
+        let (host, port) = name.trim_end_matches('/').rsplit_once(':').ok_or_else(|| bad(expected))?;
+        let port = port.parse().map_err(|_| bad(expected))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(bad(expected));
+        }
+        let (name, host) = (name.to_owned(), host.to_owned());
+        let password = password.unwrap_or_else(|| "x".to_owned());
+        Ok(Self { name, host, port, tls, authority, user, password })
+    }
+}
+
 /// Valid settings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,12 +170,22 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The pairing that was given now, if one was.
     pub pairing: Option<Pairing>,
-    /// The own bitcoind.
-    pub bitcoind: BitcoindAt,
+    /// The own bitcoinds, best first; at least one.
+    pub bitcoinds: Vec<BitcoindAt>,
     /// For miners.
     pub listen: SocketAddr,
+    /// For miners that speak TLS.
+    pub tls: Option<TlsSettings>,
     /// For status.
     pub api: SocketAddr,
+    /// In the order in which they are used, if the guild's policy lets pools be used at all.
+    pub pools: Vec<PoolAt>,
+    /// Miners at once.
+    pub connections: usize,
+    /// Miners at once from one address.
+    pub connections_per_address: usize,
+    /// The difficulty of every miner, instead of one that follows it.
+    pub difficulty: Option<Level>,
 }
 
 impl Config {
@@ -85,17 +196,28 @@ impl Config {
     /// [`Error`] names what is missing or cannot be; its exit code is 78.
     pub fn load(options: &Options) -> Result<Self, Error> {
         let file = read_file(options)?;
-        let url = options.bitcoind.clone().or(file.bitcoind);
-        let url = url.ok_or(Error::Missing("no bitcoind: give --bitcoind URL and --cookie FILE"))?;
-        let cookie = options.cookie.clone().or(file.cookie);
-        let cookie = cookie.ok_or(Error::Missing("no cookie of bitcoind: give --cookie FILE"))?;
+        let given = |given: &[String], kept: Option<OneOrMore<String>>| match given {
+            [] => kept.map(OneOrMore::all).unwrap_or_default(),
+            given => given.to_vec(),
+        };
+        let urls = given(&options.bitcoind, file.bitcoind);
+        let cookies = if options.cookie.is_empty() {
+            file.cookie.map(OneOrMore::all).unwrap_or_default()
+        } else {
+            options.cookie.clone()
+        };
         let pairing = options.pairing.clone().or(file.pairing);
         let config = Self {
             data_dir: options.data_dir.clone(),
             pairing: pairing.map(|code| read_pairing(&code)).transpose()?,
-            bitcoind: BitcoindAt { url, cookie },
+            bitcoinds: bitcoinds(urls, cookies)?,
             listen: options.listen.or(file.listen).unwrap_or(LISTEN),
+            tls: file.tls,
             api: options.api.or(file.api).unwrap_or(API),
+            pools: file.pool.into_iter().map(PoolAt::read).collect::<Result<_, _>>()?,
+            connections: file.connections.unwrap_or(CONNECTIONS_MAX),
+            connections_per_address: file.connections_per_address.unwrap_or(CONNECTIONS_PER_ADDRESS),
+            difficulty: file.difficulty.map(level).transpose()?,
         };
         config.check()?;
         Ok(config)
@@ -103,7 +225,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Error> {
         let bad = |name, value: String, why| Err(Error::Setting { name, value, why });
-        if !self.bitcoind.url.starts_with("http://") || self.bitcoind.url.contains('@') {
+        if self.bitcoinds.iter().any(|at| !at.url.starts_with("http://") || at.url.contains('@')) {
             let why = "expected http://HOST:PORT; the password comes from the cookie file";
             return bad("bitcoind", "…".to_owned(), why);
         }
@@ -111,8 +233,40 @@ impl Config {
             let why = "the status API has no password: it listens on a loopback address only";
             return bad("api", self.api.to_string(), why);
         }
+        if self.pools.len() > POOLS_MAX {
+            return bad("pool", self.pools.len().to_string(), "at most 8 pools");
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
+            return bad("connections", self.connections.to_string(), "between 1 and 16384");
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections_per_address) {
+            let value = self.connections_per_address.to_string();
+            return bad("connections_per_address", value, "between 1 and 16384");
+        }
         Ok(())
     }
+}
+
+fn bitcoinds(urls: Vec<String>, cookies: Vec<PathBuf>) -> Result<Vec<BitcoindAt>, Error> {
+    if urls.is_empty() {
+        return Err(Error::Missing("no bitcoind: give --bitcoind URL and --cookie FILE"));
+    }
+    if cookies.is_empty() {
+        return Err(Error::Missing("no cookie of bitcoind: give --cookie FILE"));
+    }
+    if urls.len() != cookies.len() {
+        return Err(Error::Missing("give as many --cookie FILE as --bitcoind URL, in the same order"));
+    }
+    Ok(urls.into_iter().zip(cookies).map(|(url, cookie)| BitcoindAt { url, cookie }).collect())
+}
+
+fn level(difficulty: f64) -> Result<Level, Error> {
+    let bad = || Error::Setting {
+        name: "difficulty",
+        value: difficulty.to_string(),
+        why: "expected a positive number; it is rounded down to a power of two",
+    };
+    Level::at_most(difficulty).ok_or_else(bad)
 }
 
 fn read_file(options: &Options) -> Result<FileSettings, Error> {

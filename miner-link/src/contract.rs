@@ -10,7 +10,7 @@ mod pairing;
 mod status;
 
 pub use pairing::{Pairing, PairingError};
-pub use status::{Addresses, LinkStatus, PolicyStatus, WorkerStatus};
+pub use status::{Addresses, LinkStatus, PolicyStatus, PoolStatus, SourceStatus, WorkerStatus};
 
 use crdt::treasury::GroupKey;
 use crdt::{Certificate, Charter};

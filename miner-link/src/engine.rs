@@ -1,13 +1,16 @@
-//! Joins what is obeyed with what bitcoind proposes, and makes jobs of the two.
+//! Joins what is obeyed with what bitcoinds and pools propose, and makes jobs of the two.
 
 use crate::contract::{Pairing, PolicyAnswer, PolicyStatus};
 use crate::error::Error;
 use crate::home::Home;
-use crate::job::{Job, JobId, Marks};
+use crate::job::{Job, JobId, Marks, Route};
 use crate::policy::{Held, Obeyed, Solo, Why, judge, recall};
 use crate::shared::Shared;
 use crate::template::Template;
 use crate::template::gbt::Bitcoind;
+use crate::upstream::check::View;
+use crate::upstream::dial::Event;
+use crate::upstream::pools::{Changed, Pools};
 use crate::{node, template::source};
 use bitcoin::{Network, ScriptBuf};
 use std::sync::Arc;
@@ -18,20 +21,23 @@ use tracing::{info, warn};
 const SAME_TEMPLATE: u32 = 20;
 
 /// What a link does, from moment to moment.
-#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) home: Home,
     pub(crate) pairing: Pairing,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) bitcoind: Bitcoind,
     pub(crate) jobs: watch::Sender<Option<Arc<Job>>>,
-    tag: [u8; 32],
-    process: u32,
+    pub(crate) pools: Pools,
+    bitcoinds: Vec<Bitcoind>,
+    mark: Mark,
     obeyed: Obeyed,
     held: Option<Held>,
+    /// What each bitcoind proposed last, if it is not in trouble.
+    proposed: Vec<Option<(Network, Arc<Template>)>>,
+    /// What was chosen of it last. It stays when all bitcoinds are in trouble.
     latest: Option<(Network, Arc<Template>)>,
-    /// The script for which bitcoind has agreed to a block of ours.
-    agreed: Option<ScriptBuf>,
+    /// The bitcoind that proposed it.
+    chosen: usize,
+    agreed: Option<Agreed>,
     next_job: u32,
 }
 
@@ -42,35 +48,45 @@ pub(crate) struct Mark {
     pub(crate) process: u32,
 }
 
+/// A block of ours that a bitcoind had nothing against.
+#[derive(Debug)]
+struct Agreed {
+    script: ScriptBuf,
+    height: u32,
+    bitcoind: usize,
+}
+
 impl Engine {
     /// Take up the policy that was obeyed before.
     pub(crate) fn new(
         home: Home,
         pairing: Pairing,
         shared: Arc<Shared>,
-        bitcoind: Bitcoind,
+        bitcoinds: Vec<Bitcoind>,
+        pools: Pools,
         mark: Mark,
     ) -> Result<Self, Error> {
         let held = home.held()?;
         let obeyed = recall(&pairing, held.as_ref());
         shared.update(|status| status.policy = PolicyStatus::from(&obeyed));
-        let Mark { tag, process } = mark;
-        let jobs = watch::Sender::new(None);
-        let (latest, agreed, next_job) = (None, None, 1);
-        Ok(Self {
+        let mut engine = Self {
             home,
             pairing,
             shared,
-            bitcoind,
-            jobs,
-            tag,
-            process,
+            jobs: watch::Sender::new(None),
+            pools,
+            proposed: bitcoinds.iter().map(|_| None).collect(),
+            bitcoinds,
+            mark,
             obeyed,
             held,
-            latest,
-            agreed,
-            next_job,
-        })
+            latest: None,
+            chosen: 0,
+            agreed: None,
+            next_job: 1,
+        };
+        engine.allow_pools();
+        Ok(engine)
     }
 
     /// The node said something.
@@ -128,8 +144,26 @@ impl Engine {
         }
         self.obeyed = solo;
         self.tell_policy();
-        self.work(true).await;
+        self.allow_pools();
+        // The template came before there was anybody to pay: nobody was asked about it yet.
+        if let Some((network, template)) = self.latest.clone()
+            && let Err(why) = self.consent(self.chosen, network, &template).await
+        {
+            self.trouble(why);
+            return Ok(());
+        }
+        self.serve(true).await;
         Ok(())
+    }
+
+    fn trouble(&self, why: String) {
+        warn!(why, "no job");
+        self.shared.update(|status| status.job_trouble = Some(why));
+    }
+
+    /// No hash rate moves to a pool without a certificate that says so (M1).
+    fn allow_pools(&mut self) -> Changed {
+        self.pools.allow(matches!(&self.obeyed, Obeyed::Solo(solo) if solo.allows_pools()))
     }
 
     fn tell_policy(&self) {
@@ -142,83 +176,157 @@ impl Engine {
         });
     }
 
-    /// bitcoind said something.
-    pub(crate) async fn template(&mut self, report: source::Report) {
-        match report {
+    /// The bitcoind at this place said something.
+    pub(crate) async fn template(&mut self, place: usize, report: source::Report) {
+        let proposed = match report {
             source::Report::Trouble { reachable, why } => {
                 warn!(why, "no template");
                 self.shared.update(|status| {
                     status.bitcoind_reachable = reachable;
                     status.job_trouble = Some(why);
                 });
+                None
             }
-            source::Report::Template(network, template) => {
-                self.shared.update(|status| {
-                    status.bitcoind_reachable = true;
-                    status.height = Some(template.height);
-                    status.job_trouble = None;
-                });
-                let known = self.latest.as_ref().map(|(_, known)| known);
-                let clean = known.is_none_or(|known| known.previous != template.previous);
-                let same = known.is_some_and(|known| {
-                    known.txids == template.txids && template.time.abs_diff(known.time) < SAME_TEMPLATE
-                });
-                if clean || !same || self.jobs.borrow().is_none() {
-                    self.latest = Some((network, template));
-                    self.work(clean).await;
-                }
-            }
+            source::Report::Template(network, template) => Some((network, template)),
+        };
+        if let Some(slot) = self.proposed.get_mut(place) {
+            *slot = proposed;
+        }
+        // The first that works is believed. When none does, what there was is mined on.
+        let first = self.proposed.iter().position(Option::is_some);
+        let chosen = first.and_then(|first| Some((first, self.proposed.get(first)?.clone()?)));
+        if let Some((first, (network, template))) = chosen {
+            self.propose(first, network, template).await;
         }
     }
 
-    /// Make a job of the latest template, if there is a policy to obey.
-    async fn work(&mut self, clean: bool) {
-        let (Obeyed::Solo(solo), Some((network, template))) = (&self.obeyed, &self.latest) else { return };
-        let solo = solo.clone();
-        let made = self.make(&solo, *network, template.clone(), clean).await;
-        match made {
-            Ok(job) => {
-                let job = Arc::new(job);
-                tracing::debug!(job = %job.id, height = job.template.height, clean, "job");
+    async fn propose(&mut self, place: usize, network: Network, template: Arc<Template>) {
+        self.shared.update(|status| {
+            status.bitcoind_reachable = true;
+            status.height = Some(template.height);
+        });
+        let known = self.latest.as_ref().map(|(_, known)| known);
+        let clean = known.is_none_or(|known| known.previous != template.previous);
+        let same = known.is_some_and(|known| {
+            known.txids == template.txids && template.time.abs_diff(known.time) < SAME_TEMPLATE
+        });
+        if !clean && same && self.jobs.borrow().is_some() {
+            return;
+        }
+        if let Err(why) = self.consent(place, network, &template).await {
+            self.trouble(why);
+            return;
+        }
+        self.shared.update(|status| status.job_trouble = None);
+        (self.latest, self.chosen) = (Some((network, template)), place);
+        let view = self.view();
+        let changed = self.pools.look(view.as_ref());
+        if changed == Changed::Work || self.pools.job().is_none() {
+            self.serve(clean).await;
+        }
+    }
+
+    /// A pool said something.
+    pub(crate) async fn pool(&mut self, heard: (Route, Event)) {
+        let (view, id) = (self.view(), self.job_id());
+        if self.pools.take(heard, view.as_ref(), id) == Changed::Work {
+            self.serve(false).await;
+        }
+    }
+
+    /// Time passed.
+    pub(crate) async fn tick(&mut self) {
+        let view = self.view();
+        if self.pools.look(view.as_ref()) == Changed::Work {
+            self.serve(false).await;
+        }
+    }
+
+    /// Give miners what there is to mine: a pool's work if one is in use, else our own.
+    async fn serve(&mut self, clean: bool) {
+        let job = match self.pools.job() {
+            Some(job) => Ok(Some(job)),
+            None => self.own(clean).map(|job| job.map(Arc::new)),
+        };
+        match job {
+            Ok(Some(job)) => {
+                tracing::debug!(job = %job.id, pool = job.pool(), clean, "job");
                 self.shared.update(|status| status.jobs += 1);
                 self.jobs.send_replace(Some(job));
             }
-            Err(why) => {
-                warn!(why, "no job");
-                self.shared.update(|status| status.job_trouble = Some(why));
-            }
+            Ok(None) => {}
+            Err(why) => self.trouble(why),
         }
+        // Not a moment before the miners have it.
+        tokio::task::yield_now().await;
     }
 
-    async fn make(
+    /// Make a job of the latest template, if there is a policy to obey.
+    fn own(&mut self, clean: bool) -> Result<Option<Job>, String> {
+        let (Obeyed::Solo(solo), Some((network, template))) = (&self.obeyed, &self.latest) else {
+            return Ok(None);
+        };
+        let (solo, network, template) = (solo.clone(), *network, template.clone());
+        right_chain(&solo, network)?;
+        let id = self.job_id();
+        let job = Job::new(id, template, &solo.script, &self.marks(network), clean);
+        job.map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Once per payee, and whenever heights do not follow each other: a coinbase that bitcoind would
+    /// refuse costs nobody any work.
+    async fn consent(
         &mut self,
-        solo: &Solo,
+        place: usize,
         network: Network,
-        template: Arc<Template>,
-        clean: bool,
-    ) -> Result<Job, String> {
-        if network != solo.network {
-            return Err(format!("bitcoind is on {network}, and the guild lives on {}", solo.network));
+        template: &Arc<Template>,
+    ) -> Result<(), String> {
+        let Obeyed::Solo(solo) = &self.obeyed else { return Ok(()) };
+        let solo = solo.clone();
+        right_chain(&solo, network)?;
+        let follows = |agreed: &Agreed| {
+            let by_one = template.height.checked_sub(agreed.height).is_some_and(|step| step <= 1);
+            by_one && agreed.script == solo.script && agreed.bitcoind == place
+        };
+        if !self.agreed.as_ref().is_some_and(follows) {
+            let id = self.job_id();
+            let draft = Job::new(id, template.clone(), &solo.script, &self.marks(network), true);
+            let draft = draft.map_err(|error| error.to_string())?;
+            let bitcoind = self.bitcoinds.get(place).cloned().ok_or("no such bitcoind")?;
+            ask_whether_fine(bitcoind, &draft).await?;
         }
+        self.agreed = Some(Agreed { script: solo.script, height: template.height, bitcoind: place });
+        Ok(())
+    }
+
+    fn view(&self) -> Option<View> {
+        self.latest.as_ref().map(|(network, template)| View::of(template, *network))
+    }
+
+    fn marks(&self, network: Network) -> Marks {
+        Marks { tag: self.mark.tag, process: self.mark.process, network }
+    }
+
+    fn job_id(&mut self) -> JobId {
         let id = JobId(self.next_job);
         self.next_job = self.next_job.wrapping_add(1);
-        let marks = Marks { tag: self.tag, process: self.process, network };
-        let job = Job::new(id, template, &solo.script, &marks, clean).map_err(|error| error.to_string())?;
-        if self.agreed.as_ref() != Some(&solo.script) {
-            self.ask_whether_fine(&job).await?;
-            self.agreed = Some(solo.script.clone());
-        }
-        Ok(job)
+        id
     }
+}
 
-    /// Once per payee: a coinbase that bitcoind would refuse costs nobody any work.
-    async fn ask_whether_fine(&self, job: &Job) -> Result<(), String> {
-        let (bitcoind, draft) = (self.bitcoind.clone(), job.draft());
-        let asked = tokio::task::spawn_blocking(move || bitcoind.objection(&draft)).await;
-        match asked.map_err(|error| error.to_string())? {
-            Ok(None) => Ok(()),
-            Ok(Some(objection)) => Err(format!("bitcoind would refuse our block: {objection}")),
-            Err(error) => Err(error.to_string()),
-        }
+fn right_chain(solo: &Solo, network: Network) -> Result<(), String> {
+    if network == solo.network {
+        return Ok(());
+    }
+    Err(format!("bitcoind is on {network}, and the guild lives on {}", solo.network))
+}
+
+async fn ask_whether_fine(bitcoind: Bitcoind, job: &Job) -> Result<(), String> {
+    let Some(draft) = job.draft() else { return Ok(()) };
+    let asked = tokio::task::spawn_blocking(move || bitcoind.objection(&draft)).await;
+    match asked.map_err(|error| error.to_string())? {
+        Ok(None) => Ok(()),
+        Ok(Some(objection)) => Err(format!("bitcoind would refuse our block: {objection}")),
+        Err(error) => Err(error.to_string()),
     }
 }

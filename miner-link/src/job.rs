@@ -1,29 +1,37 @@
-//! A job: a template with a coinbase of ours, in the pieces that miners put together.
+//! A job: something to mine, in the pieces that miners put together.
 //!
-//! Pure. The one value output pays the treasury's script; nothing else in a policy can reach a block.
-//! Byte orders: coinbase parts, extranonces and branch are raw bytes in hashing order; version, bits,
-//! time and nonce are big-endian hex of the number; the previous hash is the header's bytes with each
-//! word of four reversed.
+//! Pure. A job is made of a template, and then its one value output pays the treasury's script and
+//! nothing else in a policy can reach a block; or of the work of a pool, and then its coinbase is the
+//! pool's to the byte. Byte orders: coinbase parts, extranonces and branch are raw bytes in hashing
+//! order; version, bits, time and nonce are big-endian hex of the number; the previous hash is the
+//! header's bytes with each word of four reversed.
+//!
+//! Every coinbase leaves a *room* in its scriptSig, which a miner fills with its connection's
+//! extranonce 1 and its own extranonce 2. A pool's room is its extranonce 2, and the pool's extranonce 1
+//! is sent to miners as a part of the first coinbase piece. So a connection keeps its extranonces for
+//! life, whatever it mines for, and no switch makes a miner connect again.
+
+mod extranonce;
+mod notices;
+
+pub use extranonce::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Extranonce2, ROOM, ROOM_LEAST};
 
 use crate::template::{Template, join};
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::consensus::encode::{deserialize, serialize};
-use bitcoin::hashes::{Hash as _, sha256d};
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256d};
 use bitcoin::script::{Builder, PushBytes, PushBytesBuf};
-use bitcoin::{Amount, Block, Network, OutPoint, Script, ScriptBuf, Sequence};
-use bitcoin::{Transaction, TxIn, TxMerkleNode, TxOut, Witness, transaction};
+use bitcoin::{Amount, Block, BlockHash, CompactTarget, Network, OutPoint, Script, ScriptBuf, Sequence};
+use bitcoin::{Target, Transaction, TxIn, TxMerkleNode, TxOut, Witness, transaction};
 use hex::DisplayHex as _;
+use notices::Notices;
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes that tell connections apart.
-pub const EXTRANONCE1: usize = 4;
-/// Bytes that a miner counts through. Some firmware cannot use more than 8; 4 is what all can.
-pub const EXTRANONCE2: usize = 4;
 /// What consensus allows a coinbase's scriptSig.
-const SCRIPT_SIG_MAX: usize = 100;
+pub const SCRIPT_SIG_MAX: usize = 100;
 /// Text that everybody can read in the blocks of guilds.
 const SIGNATURE: &[u8] = b"/hashguild/";
 /// Version bits that miners may roll (BIP320).
@@ -50,18 +58,82 @@ pub struct Marks {
     pub network: Network,
 }
 
+/// What a job says of the header, apart from the merkle root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The version, before any bit is rolled.
+    pub version: u32,
+    /// The tip to build on.
+    pub previous: BlockHash,
+    /// The network's target, as headers spell it.
+    pub bits: CompactTarget,
+    /// The same, as a number.
+    pub target: Target,
+    /// The time a header should carry.
+    pub time: u32,
+    /// The earliest time a header may carry.
+    pub least_time: u32,
+}
+
+/// Which of our connections to pools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// The pool's place in the configured order.
+    pub pool: usize,
+    /// Which connection to it, counted from the start of the process.
+    pub connection: u32,
+}
+
+/// Work of a pool, read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// Where it came from.
+    pub route: Route,
+    /// The pool's name for it.
+    pub name: String,
+    /// The header.
+    pub head: Head,
+    /// The coinbase before the room, with the pool's extranonce 1 at its end.
+    pub coinbase_start: Vec<u8>,
+    /// Bytes of the pool's extranonce 2.
+    pub room: usize,
+    /// The coinbase after the room.
+    pub coinbase_end: Vec<u8>,
+    /// From the coinbase's txid to the merkle root, in hashing order.
+    pub branch: Vec<[u8; 32]>,
+    /// What the pool wants to hear of.
+    pub share_target: Target,
+    /// The version bits that the pool lets us roll.
+    pub version_mask: u32,
+    /// Whether the pool's earlier jobs are void.
+    pub clean: bool,
+}
+
+/// Whose work a job is.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// Ours: what is found goes to bitcoind.
+    Own(Arc<Template>),
+    /// A pool's: what is found goes to the pool.
+    Pool(Arc<Work>),
+}
+
 /// Something to mine.
 #[derive(Debug)]
 pub struct Job {
     /// Its name.
     pub id: JobId,
-    /// What it is made of.
-    pub template: Arc<Template>,
+    /// The header.
+    pub head: Head,
+    /// Whose work it is.
+    pub origin: Origin,
     /// Whether all earlier jobs are void, because the tip moved.
     pub clean: bool,
     coinbase_start: Vec<u8>,
     coinbase_end: Vec<u8>,
     branch: Vec<[u8; 32]>,
+    room: usize,
+    notices: Notices,
 }
 
 /// A template that no job follows from.
@@ -84,13 +156,32 @@ pub struct Solution {
     /// Of the connection.
     pub extranonce1: [u8; EXTRANONCE1],
     /// Of the miner.
-    pub extranonce2: [u8; EXTRANONCE2],
+    pub extranonce2: Extranonce2,
     /// With rolled bits.
     pub version: u32,
     /// The time.
     pub time: u32,
     /// The nonce.
     pub nonce: u32,
+}
+
+/// A share on its way to a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The connection that its job came over.
+    pub route: Route,
+    /// The pool's name for the job.
+    pub job: String,
+    /// What fills the pool's room.
+    pub extranonce2: Vec<u8>,
+    /// The header's time.
+    pub time: u32,
+    /// The header's nonce.
+    pub nonce: u32,
+    /// The rolled bits, where the pool lets us roll any.
+    pub version_bits: Option<u32>,
+    /// What it had to meet for the pool.
+    pub target: Target,
 }
 
 impl Job {
@@ -111,29 +202,116 @@ impl Job {
             return Err(JobError::BelowSubsidy { given, subsidy });
         }
         let script = script_sig(&template, id, marks);
-        // Version 4, input count 1, outpoint 36, script length 1 (≤ 100), and the extranonces end the script.
-        let split = 4 + 1 + 36 + 1 + script.len() - EXTRANONCE1 - EXTRANONCE2;
+        // Version 4, input count 1, outpoint 36, script length 1 (≤ 100), and the room ends the script.
+        let split = 4 + 1 + 36 + 1 + script.len() - ROOM;
         let bytes = serialize(&coinbase(&template, script, payee));
         let (start, rest) = bytes.split_at(split);
-        let (_, end) = rest.split_at(EXTRANONCE1 + EXTRANONCE2);
-        let branch = template.merkle_branch();
-        Ok(Self { id, clean, coinbase_start: start.to_vec(), coinbase_end: end.to_vec(), branch, template })
+        let (_, end) = rest.split_at(ROOM);
+        Ok(Self {
+            id,
+            head: template.head(),
+            clean,
+            coinbase_start: start.to_vec(),
+            coinbase_end: end.to_vec(),
+            branch: template.merkle_branch(),
+            room: ROOM,
+            notices: Notices::default(),
+            origin: Origin::Own(template),
+        })
+    }
+
+    /// Make the job `id` of a pool's work, byte for byte.
+    #[must_use]
+    pub fn of_pool(id: JobId, work: Arc<Work>, clean: bool) -> Self {
+        Self {
+            id,
+            head: work.head,
+            clean,
+            coinbase_start: work.coinbase_start.clone(),
+            coinbase_end: work.coinbase_end.clone(),
+            branch: work.branch.clone(),
+            room: work.room,
+            notices: Notices::default(),
+            origin: Origin::Pool(work),
+        }
+    }
+
+    /// The template it is made of, if it is our own.
+    #[must_use]
+    pub const fn template(&self) -> Option<&Arc<Template>> {
+        match &self.origin {
+            Origin::Own(template) => Some(template),
+            Origin::Pool(_) => None,
+        }
+    }
+
+    /// The pool whose work it is, by its place in the configured order.
+    #[must_use]
+    pub fn pool(&self) -> Option<usize> {
+        match &self.origin {
+            Origin::Own(_) => None,
+            Origin::Pool(work) => Some(work.route.pool),
+        }
+    }
+
+    /// The connection to a pool that it came over, if it is not our own.
+    #[must_use]
+    pub fn route(&self) -> Option<Route> {
+        match &self.origin {
+            Origin::Own(_) => None,
+            Origin::Pool(work) => Some(work.route),
+        }
+    }
+
+    /// The hardest target that is worth asking of a share: a harder one would keep blocks, or shares
+    /// that the pool pays for, from whom they are meant for.
+    #[must_use]
+    pub fn hardest(&self) -> Target {
+        match &self.origin {
+            Origin::Own(_) => self.head.target,
+            Origin::Pool(work) => self.head.target.max(work.share_target),
+        }
+    }
+
+    /// The version bits that may be rolled at all.
+    #[must_use]
+    pub fn version_mask(&self) -> u32 {
+        match &self.origin {
+            Origin::Own(_) => VERSION_MASK,
+            Origin::Pool(work) => work.version_mask & VERSION_MASK,
+        }
+    }
+
+    /// Whether the room holds what a connection with an extranonce 2 of `size` bytes fills it with.
+    #[must_use]
+    pub const fn has_room_for(&self, size: usize) -> bool {
+        self.room >= EXTRANONCE1 + size
+    }
+
+    /// The line that gives this job to a connection with an extranonce 2 of `size` bytes. It is
+    /// written once and shared by all of them.
+    #[must_use]
+    pub fn notice(&self, size: usize, clean: bool) -> Arc<str> {
+        self.notices.get(size, clean, || {
+            let params = self.notify_params(size, clean);
+            json!({"id": null, "method": "mining.notify", "params": params}).to_string()
+        })
     }
 
     /// The parameters of `mining.notify`.
     #[must_use]
-    pub fn notify_params(&self, clean: bool) -> Value {
-        let template = &self.template;
+    pub fn notify_params(&self, size: usize, clean: bool) -> Value {
         let branch: Vec<String> = self.branch.iter().map(|hash| hash.to_lower_hex_string()).collect();
+        let start = [self.coinbase_start.as_slice(), self.padding(size)].concat();
         json!([
             self.id.to_string(),
-            swap_words(template.previous.to_byte_array()).to_lower_hex_string(),
-            self.coinbase_start.to_lower_hex_string(),
+            swap_words(self.head.previous.to_byte_array()).to_lower_hex_string(),
+            start.to_lower_hex_string(),
             self.coinbase_end.to_lower_hex_string(),
             branch,
-            format!("{:08x}", template.version),
-            format!("{:08x}", template.bits.to_consensus()),
-            format!("{:08x}", template.time),
+            format!("{:08x}", self.head.version),
+            format!("{:08x}", self.head.bits.to_consensus()),
+            format!("{:08x}", self.head.time),
             clean,
         ])
     }
@@ -141,43 +319,75 @@ impl Job {
     /// The header that `solution` makes of this job.
     #[must_use]
     pub fn header(&self, solution: &Solution) -> Header {
-        let txid = sha256d::Hash::hash(&self.coinbase_bytes(solution)).to_byte_array();
+        let mut engine = sha256d::Hash::engine();
+        self.coinbase_parts(solution).into_iter().for_each(|part| engine.input(part));
+        let txid = sha256d::Hash::from_engine(engine).to_byte_array();
         let root = self.branch.iter().fold(txid, |left, right| join(left, *right));
         Header {
             version: Version::from_consensus(i32::from_ne_bytes(solution.version.to_ne_bytes())),
-            prev_blockhash: self.template.previous,
+            prev_blockhash: self.head.previous,
             merkle_root: TxMerkleNode::from_byte_array(root),
             time: solution.time,
-            bits: self.template.bits,
+            bits: self.head.bits,
             nonce: solution.nonce,
         }
     }
 
-    /// The whole block that `solution` makes of this job.
+    /// The whole block that `solution` makes of this job; none of a pool's work, whose transactions
+    /// only the pool knows.
     #[must_use]
-    pub fn block(&self, solution: &Solution) -> Block {
+    pub fn block(&self, solution: &Solution) -> Option<Block> {
+        let template = self.template()?;
+        let bytes = self.coinbase_parts(solution).concat();
         let mut coinbase: Transaction =
-            deserialize(&self.coinbase_bytes(solution)).expect("the pieces are those of a transaction");
-        if self.template.commitment.is_some() {
+            deserialize(&bytes).expect("the pieces are those of a transaction, split around the room");
+        if template.commitment.is_some() {
             let reserved = Witness::from_slice(&[[0_u8; 32]]);
             coinbase.input.iter_mut().for_each(|input| input.witness = reserved.clone());
         }
-        let others = self.template.transactions.iter().cloned();
-        Block { header: self.header(solution), txdata: std::iter::once(coinbase).chain(others).collect() }
+        let others = template.transactions.iter().cloned();
+        let txdata = std::iter::once(coinbase).chain(others).collect();
+        Some(Block { header: self.header(solution), txdata })
+    }
+
+    /// What to tell the pool of `solution` with this hash; nothing when the work is our own, or not
+    /// enough for the pool.
+    #[must_use]
+    pub fn forward(&self, solution: &Solution, hash: BlockHash) -> Option<Forward> {
+        let Origin::Pool(work) = &self.origin else { return None };
+        work.share_target.is_met_by(hash).then(|| {
+            let [_, padding, extranonce1, extranonce2, _] = self.coinbase_parts(solution);
+            let mask = self.version_mask();
+            Forward {
+                route: work.route,
+                job: work.name.clone(),
+                extranonce2: [padding, extranonce1, extranonce2].concat(),
+                time: solution.time,
+                nonce: solution.nonce,
+                version_bits: (mask != 0).then_some(solution.version & mask),
+                target: work.share_target,
+            }
+        })
     }
 
     /// A block without work, for bitcoind to look at before any miner does.
     #[must_use]
-    pub fn draft(&self) -> Block {
-        let Template { version, time, .. } = *self.template;
-        let (extranonce1, extranonce2) = ([0; EXTRANONCE1], [0; EXTRANONCE2]);
+    pub fn draft(&self) -> Option<Block> {
+        let Head { version, time, .. } = self.head;
+        let (extranonce1, extranonce2) = ([0; EXTRANONCE1], Extranonce2::zero(EXTRANONCE2));
         self.block(&Solution { extranonce1, extranonce2, version, time, nonce: 0 })
     }
 
-    fn coinbase_bytes(&self, solution: &Solution) -> Vec<u8> {
-        let parts: [&[u8]; 4] =
-            [&self.coinbase_start, &solution.extranonce1, &solution.extranonce2, &self.coinbase_end];
-        parts.concat()
+    fn coinbase_parts<'a>(&'a self, solution: &'a Solution) -> [&'a [u8]; 5] {
+        let extranonce2 = solution.extranonce2.as_slice();
+        let padding = self.padding(extranonce2.len());
+        [&self.coinbase_start, padding, &solution.extranonce1, extranonce2, &self.coinbase_end]
+    }
+
+    /// What a connection's extranonces leave of the room, as a part of the first coinbase piece.
+    fn padding(&self, size: usize) -> &'static [u8] {
+        const ZEROS: [u8; SCRIPT_SIG_MAX] = [0; SCRIPT_SIG_MAX];
+        ZEROS.get(..self.room.saturating_sub(EXTRANONCE1 + size)).unwrap_or(&ZEROS)
     }
 }
 
@@ -205,7 +415,7 @@ fn script_sig(template: &Template, id: JobId, marks: &Marks) -> ScriptBuf {
     let numbers = marks.process.to_be_bytes().into_iter().chain(id.0.to_be_bytes());
     unique.iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
     let signature = PushBytesBuf::try_from(SIGNATURE.to_vec()).expect("a short text");
-    let room: &PushBytes = (&[0; EXTRANONCE1 + EXTRANONCE2]).into();
+    let room: &PushBytes = (&[0; ROOM]).into();
     let script = Builder::new()
         .push_int(i64::from(template.height))
         .push_slice(unique)
@@ -218,14 +428,15 @@ fn script_sig(template: &Template, id: JobId, marks: &Marks) -> ScriptBuf {
 }
 
 /// What a block at `height` may create.
-fn subsidy(height: u32, network: Network) -> Amount {
+pub(crate) fn subsidy(height: u32, network: Network) -> Amount {
     let interval =
         if network == Network::Regtest { 150 } else { bitcoin::constants::SUBSIDY_HALVING_INTERVAL };
     let first = Amount::from_int_btc(50).to_sat();
     Amount::from_sat(first.checked_shr(height / interval).unwrap_or(0))
 }
 
-fn swap_words(mut hash: [u8; 32]) -> [u8; 32] {
+/// Stratum's order of a previous hash, and back.
+pub(crate) fn swap_words(mut hash: [u8; 32]) -> [u8; 32] {
     hash.chunks_exact_mut(4).for_each(<[u8]>::reverse);
     hash
 }

@@ -6,8 +6,8 @@
 //! node is away (M3).
 //!
 //! The deciding parts are pure: [`policy`] (what to obey), [`job`] (what to hash), [`share`] (what a
-//! submission is worth), [`stratum`] (the conversation with a miner). [`run`] joins them to sockets,
-//! files and clocks.
+//! submission is worth), [`stratum`] (the conversation with a miner), [`upstream`] (the conversation
+//! with a pool, and which pool to use). [`run`] joins them to sockets, files and clocks.
 
 mod api;
 mod blocks;
@@ -15,11 +15,14 @@ pub mod client;
 mod clock;
 pub mod config;
 pub mod contract;
+mod door;
 mod engine;
 mod error;
 pub mod home;
 pub mod job;
+mod lines;
 mod listen;
+mod metrics;
 mod node;
 pub mod policy;
 pub mod run;
@@ -29,6 +32,8 @@ pub mod stratum;
 pub mod template;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+mod tls;
+pub mod upstream;
 
 pub use clock::Now;
 pub use error::Error;

@@ -30,6 +30,8 @@ enum Command {
     Status(Ask),
     /// List the miners of a running link.
     Workers(Ask),
+    /// List the pools of a running link.
+    Pools(Ask),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +69,10 @@ fn obey(command: Command) -> Result<(), Error> {
         }
         Command::Workers(ask) => {
             println!("{}", client::workers(&ask.data_dir, ask.json)?);
+            Ok(())
+        }
+        Command::Pools(ask) => {
+            println!("{}", client::pools(&ask.data_dir, ask.json)?);
             Ok(())
         }
     }

@@ -71,7 +71,7 @@ pub enum Why {
     Refused(#[from] Refused),
 }
 
-/// All value of found blocks goes to one script.
+/// All value of our own blocks goes to one script; and pools may be used, if the policy says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solo {
     /// The treasury's mining address, as a script.
@@ -82,6 +82,15 @@ pub struct Solo {
     pub network: Network,
     /// The decision and its proof.
     pub certified: Certified<MiningPolicy>,
+}
+
+impl Solo {
+    /// Whether the guild decided that its farms mine for pools where they can (M1: no pool is used
+    /// without).
+    #[must_use]
+    pub fn allows_pools(&self) -> bool {
+        self.certified.effect().mode == Mode::Pool
+    }
 }
 
 /// Why an answer is not obeyed. What was obeyed before goes on.
@@ -182,7 +191,7 @@ fn verify(
 }
 
 fn follow(charter: &Charter, key: GroupKey, certified: Certified<MiningPolicy>) -> Result<Solo, Refused> {
-    let MiningPolicy { mode: Mode::Solo, payout: Payout::Treasury } = certified.effect();
+    let MiningPolicy { mode: Mode::Solo | Mode::Pool, payout: Payout::Treasury } = certified.effect();
     let script = treasury_script(charter, key)?;
     let unaddressed = |error: bitcoin::address::FromScriptError| Refused::Treasury(error.to_string());
     let address = Address::from_script(&script, charter.network).map_err(unaddressed)?;
@@ -211,11 +220,12 @@ impl From<&Obeyed> for PolicyStatus {
             Obeyed::Nothing(why) => Self::Nothing { why: why.to_string() },
             Obeyed::Solo(solo) => {
                 let body = &solo.certified.certificate().body;
-                Self::Solo {
-                    address: solo.address.to_string(),
-                    epoch: body.epoch,
-                    close: body.close,
-                    decision: body.proposal.to_string(),
+                let (address, decision) = (solo.address.to_string(), body.proposal.to_string());
+                let (epoch, close) = (body.epoch, body.close);
+                if solo.allows_pools() {
+                    Self::Pool { address, epoch, close, decision }
+                } else {
+                    Self::Solo { address, epoch, close, decision }
                 }
             }
         }

@@ -13,7 +13,7 @@ pub mod vardiff;
 pub use seen::Seen;
 pub use submission::Submission;
 
-use crate::job::{EXTRANONCE1, Job, Solution};
+use crate::job::{EXTRANONCE1, Forward, Job, Solution};
 use bitcoin::{Block, BlockHash, Target};
 
 /// How far ahead of a job's time, and of the clock, a header's time may be. bitcoind allows 7,200.
@@ -28,6 +28,8 @@ pub enum Verdict {
         hash: BlockHash,
         /// What it had to meet.
         target: Target,
+        /// What the pool wants to hear of it, if the job is a pool's and the share is enough for it.
+        forward: Option<Box<Forward>>,
     },
     /// It is a block. It counts as a share too.
     Block(Box<Block>),
@@ -48,9 +50,12 @@ pub enum Reason {
     /// A time before the job's, or too far ahead.
     #[error("time out of range")]
     Time,
-    /// So many shares on one job that repeats could not be told any more.
-    #[error("too many shares on one job")]
+    /// So many shares on one tip that repeats could not be told any more.
+    #[error("too many shares on one tip")]
     Full,
+    /// Faster than any device that heeds its difficulty.
+    #[error("too many submissions")]
+    TooFast,
     /// A job that is not or no longer known.
     #[error("job not found")]
     UnknownJob,
@@ -76,7 +81,7 @@ impl Reason {
     #[must_use]
     pub const fn code(self) -> i32 {
         match self {
-            Self::Malformed | Self::Version | Self::Time | Self::Full => 20,
+            Self::Malformed | Self::Version | Self::Time | Self::Full | Self::TooFast => 20,
             Self::UnknownJob | Self::Stale => 21,
             Self::Duplicate => 22,
             Self::LowDifficulty => 23,
@@ -112,22 +117,27 @@ pub fn judge(submission: &Submission, terms: &Terms<'_>, seen: &mut Seen) -> Ver
     if seen.contains(hash) {
         return Verdict::Rejected(Reason::Duplicate);
     }
-    let template = &terms.job.template;
-    if template.target.is_met_by(hash) && submission.time >= template.least_time {
+    let head = &terms.job.head;
+    let solves = head.target.is_met_by(hash) && submission.time >= head.least_time;
+    if let Some(block) = solves.then(|| terms.job.block(&solution)).flatten() {
         // A block is not refused for want of room in a set.
         let _full = seen.insert(hash);
-        return Verdict::Block(Box::new(terms.job.block(&solution)));
+        return Verdict::Block(Box::new(block));
     }
-    match shortcoming(submission, terms, hash) {
+    // What solves a pool's block is the pool's to judge, however late it is.
+    match shortcoming(submission, terms, hash).filter(|_| !solves) {
         Some(reason) => Verdict::Rejected(reason),
-        None if seen.insert(hash) => Verdict::Accepted { hash, target: terms.target },
+        None if seen.insert(hash) => {
+            let forward = terms.job.forward(&solution, hash).map(Box::new);
+            Verdict::Accepted { hash, target: terms.target, forward }
+        }
         None => Verdict::Rejected(Reason::Full),
     }
 }
 
 fn solution(submission: &Submission, terms: &Terms<'_>) -> Option<Solution> {
     let mask = terms.version_mask;
-    let base = terms.job.template.version;
+    let base = terms.job.head.version;
     let rolled = submission.version_bits.unwrap_or(base & mask);
     (rolled & !mask == 0).then_some(Solution {
         extranonce1: terms.extranonce1,
@@ -139,7 +149,7 @@ fn solution(submission: &Submission, terms: &Terms<'_>) -> Option<Solution> {
 }
 
 fn shortcoming(submission: &Submission, terms: &Terms<'_>, hash: BlockHash) -> Option<Reason> {
-    let first = terms.job.template.time;
+    let first = terms.job.head.time;
     // A clock behind bitcoind's does not void the job's own time.
     let last = first.min(terms.unix).saturating_add(TIME_AHEAD).max(first);
     if !(first..=last).contains(&submission.time) {

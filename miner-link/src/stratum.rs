@@ -8,4 +8,5 @@ pub mod limits;
 pub mod message;
 mod session;
 
-pub use session::{Effect, End, Input, Session};
+pub(crate) use session::AGENT_OF_LINKS;
+pub use session::{Effect, End, Input, Rules, Session};

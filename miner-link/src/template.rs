@@ -3,9 +3,10 @@
 pub(crate) mod gbt;
 pub(crate) mod source;
 
+use crate::job::{Head, subsidy};
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Amount, BlockHash, CompactTarget, ScriptBuf, Target, Transaction, Txid};
+use bitcoin::{Amount, BlockHash, CompactTarget, Network, ScriptBuf, Target, Transaction, Txid};
 use hex::FromHex as _;
 use serde::Deserialize;
 
@@ -116,6 +117,38 @@ impl Template {
             txids: transactions.iter().map(Transaction::compute_txid).collect(),
             transactions,
             longpoll_id: raw.longpollid,
+        })
+    }
+
+    /// What it says of the header.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        let Self { version, previous, bits, target, time, least_time, .. } = *self;
+        Head { version, previous, bits, target, time, least_time }
+    }
+
+    /// A template without transactions on `tip`, at once, while bitcoind still makes one with them: that
+    /// of the block after this one, when `tip` is a block of this one's height. None where the next
+    /// block's bits cannot be known from this one's.
+    #[must_use]
+    pub fn empty_on(&self, tip: BlockHash, height: u32, network: Network, unix: u32) -> Option<Self> {
+        const PERIOD: u32 = 2_016;
+        let bits_vary = matches!(network, Network::Testnet | Network::Testnet4);
+        let next = height.checked_add(1)?;
+        if height != self.height || next % PERIOD == 0 || bits_vary {
+            return None;
+        }
+        Some(Self {
+            previous: tip,
+            height: next,
+            time: self.time.max(unix),
+            // The median of the last eleven is hours behind; this template's time is after it.
+            least_time: self.time,
+            value: subsidy(next, network),
+            commitment: None,
+            transactions: Vec::new(),
+            txids: Vec::new(),
+            ..self.clone()
         })
     }
 

@@ -1,7 +1,7 @@
 //! Guilds, templates and jobs for tests.
 
 use crate::contract::{Pairing, PolicyAnswer};
-use crate::job::{EXTRANONCE1, EXTRANONCE2, Job, JobId, Marks, Solution};
+use crate::job::{EXTRANONCE1, EXTRANONCE2, Extranonce2, Job, JobId, Marks, Solution};
 use crate::template::Template;
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::encode::serialize_hex;
@@ -9,6 +9,7 @@ use bitcoin::hashes::{Hash as _, sha256d};
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
 use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use crdt::certificate::Body;
+use crdt::mining::MiningPolicy;
 use crdt::testkit::{charter, payee, people};
 use crdt::treasury::GroupKey;
 use crdt::{Certificate, Charter};
@@ -30,6 +31,13 @@ pub struct Guild {
 }
 
 impl Guild {
+    /// The same guild, had its charter chosen pools.
+    #[must_use]
+    pub fn with_pools(mut self) -> Self {
+        self.charter.mining = MiningPolicy::POOL;
+        self
+    }
+
     /// The guild whose key comes from `seed`, which is not 0.
     #[must_use]
     pub fn new(seed: u8) -> Self {
@@ -131,8 +139,9 @@ pub fn job(id: u32, tip: u8) -> Arc<Job> {
 /// A nonce at which `job`'s hash does, or does not, meet its network's target.
 #[must_use]
 pub fn mine(job: &Job, extranonce1: [u8; EXTRANONCE1], block: bool) -> u32 {
-    let (version, time) = (job.template.version, job.template.time);
-    let solution = |nonce| Solution { extranonce1, extranonce2: [0; EXTRANONCE2], version, time, nonce };
-    let meets = |nonce: &u32| job.template.target.is_met_by(job.header(&solution(*nonce)).block_hash());
+    let (version, time) = (job.head.version, job.head.time);
+    let extranonce2 = Extranonce2::zero(EXTRANONCE2);
+    let solution = |nonce| Solution { extranonce1, extranonce2, version, time, nonce };
+    let meets = |nonce: &u32| job.head.target.is_met_by(job.header(&solution(*nonce)).block_hash());
     (0..u32::MAX).find(|nonce| meets(nonce) == block).expect("regtest is easy")
 }

@@ -23,6 +23,8 @@ use crate::net;
 use ask::Subject;
 use bitcoin::{BlockHash, Transaction};
 use ceremony::Ceremony;
+use crdt::chain::Broken;
+use crdt::limits::{PROPOSAL_BLOCKS, QUOTA_BLOCKS};
 use crdt::signed::NotAnEntry;
 use crdt::{
     ChainFacts, Change, Charter, Document, Fold, GuildId, Height, MemberId, Payload, ProposalId, Signed,
@@ -30,7 +32,9 @@ use crdt::{
 };
 use ed25519_dalek::SigningKey;
 use rand::{CryptoRng, RngCore};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use threshold::sign::Signer;
 use threshold::{KeyShare, Timestamp};
 use wallet::Treasury;
@@ -148,12 +152,16 @@ pub struct Node {
     tip: Option<Tip>,
     chain_lost: Option<String>,
     treasury: Option<Treasury>,
+    /// What the treasury looks like; none when it changed and nobody asked since.
+    view: OnceCell<Arc<wallet::View>>,
     follow_anew: bool,
     signer: Option<Signer>,
     record: transcript::KeyRecord,
     keygen: keygen::Keygen,
     peers: peers::Peers,
     ceremonies: BTreeMap<Subject, Ceremony>,
+    /// Look for what is due: at each tick, not at every word of a peer, which would cost less than the look.
+    look_for_due: bool,
     decisions: decisions::Local,
     decided: BTreeMap<ProposalId, decided::Decided>,
     /// A fork may have taken the proof of a decision out of the document.
@@ -211,12 +219,14 @@ impl Node {
             tip: None,
             chain_lost: None,
             treasury: None,
+            view: OnceCell::new(),
             follow_anew: false,
             signer: None,
             record: transcript::KeyRecord::new(start.share_locked),
             keygen: keygen::Keygen::new(start.keygen),
             peers: peers::Peers::new(start.bootstrap),
             ceremonies: BTreeMap::new(),
+            look_for_due: true,
             decisions: decisions::Local::from_records(&start.records)?,
             decided: BTreeMap::new(),
             decided_may_lack: true,
@@ -242,6 +252,7 @@ impl Node {
     /// Take one input.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         self.now = now;
+        self.look_for_due |= !matches!(input, Input::Net(_) | Input::Verified(..));
         match input {
             Input::Net(event) => self.on_net(event),
             Input::Chain(update) => self.on_chain(*update),
@@ -357,6 +368,7 @@ impl Node {
         let signed = Signed::sign(entry, &self.key);
         match self.document.insert(signed.clone(), tip.height) {
             crdt::Insert::New(_) => {}
+            crdt::Insert::Invalid(broken) => return Err(too_much(&broken, tip.height)),
             other => return Err(Failure::because("cannot say that", format!("{other:?}"))),
         }
         self.effects.push_back(Effect::Journal(Record::Own(signed.to_bytes())));
@@ -404,6 +416,13 @@ impl Node {
             self.effects.push_back(Effect::Net(net::Command::Allow(allowed)));
         }
     }
+}
+
+/// We said all that we may for now.
+fn too_much(broken: &Broken, tip: Height) -> Failure {
+    let blocks = if *broken == Broken::Proposals { PROPOSAL_BLOCKS } else { QUOTA_BLOCKS };
+    let next = (tip / blocks + 1).saturating_mul(blocks);
+    Failure::new(Code::TryAgain, format!("{broken}; from height {next} on there is room again"))
 }
 
 /// The time as the machine of anti-entropy counts it.

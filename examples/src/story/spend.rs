@@ -15,10 +15,16 @@ const FINAL: u64 = 6;
 /// How soon a silent co-signer must be named.
 const NAMED_LIMIT: Duration = Duration::from_secs(30);
 
-fn propose(guild: &Guild, title: &str, payee: &[u8], sat: u64) -> Result<(String, bitcoin::Address)> {
+fn propose(
+    guild: &Guild,
+    who: &str,
+    title: &str,
+    payee: &[u8],
+    sat: u64,
+) -> Result<(String, bitcoin::Address)> {
     let payee = outsider(payee)?;
     let pay = format!("{payee}={sat}");
-    let shown = guild.ok("alice", &["proposal", "new", "--title", title, "--pay", &pay])?;
+    let shown = guild.ok(who, &["proposal", "new", "--title", title, "--pay", &pay])?;
     Ok((text(&shown, "id")?, payee))
 }
 
@@ -63,7 +69,7 @@ fn confirm(guild: &Guild, narrator: &Narrator, id: &str, txid: &str) -> Result<(
 }
 
 pub(super) fn voted(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
-    let (id, payee) = propose(guild, "Pay the host, November", b"the host", AMOUNT)?;
+    let (id, payee) = propose(guild, "alice", "Pay the host, November", b"the host", AMOUNT)?;
     let before = guild.bitcoind.scan_script(&payee.script_pubkey())?.to_sat();
     let shown = show(guild, "alice", &id)?;
     narrator.detail(&format!("alice proposes {}: {}", id.get(..8).unwrap_or(&id), text(&shown, "next")?));
@@ -85,7 +91,7 @@ pub(super) fn voted(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Re
 
 pub(super) fn unvoted(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
     narrator.wait(AGREE_LIMIT, "all five nodes to agree", || one_state(guild))?;
-    let (id, _) = propose(guild, "Pay mallory", b"mallory", AMOUNT)?;
+    let (id, _) = propose(guild, "erin", "Pay mallory", b"mallory", AMOUNT)?;
     narrator.wait(AGREE_LIMIT, "all five to hear of it", || {
         let missing = NAMES.iter().find(
             |name| !matches!(guild.run(name, &["proposal", "show", &id]), Ok(answer) if answer.exit == 0),
@@ -128,7 +134,7 @@ fn victim(shown: &Value) -> Result<(String, &'static str)> {
 }
 
 pub(super) fn without_one(guild: &mut Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
-    let (id, _) = propose(guild, "Repair fan 3", b"the workshop", AMOUNT / 2)?;
+    let (id, _) = propose(guild, "alice", "Repair fan 3", b"the workshop", AMOUNT / 2)?;
     let (coordinator, victim) = victim(&show(guild, "alice", &id)?)?;
     guild.pause(victim)?;
     narrator.detail(&format!("{victim} holds a seat and hangs (SIGSTOP); {coordinator} coordinates"));

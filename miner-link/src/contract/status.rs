@@ -1,6 +1,7 @@
 //! What a link reports about itself, on its own loopback API and in its data folder.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Where a running link listens, as `addresses.json` in its data folder says.
@@ -25,6 +26,18 @@ pub enum PolicyStatus {
     },
     /// Blocks of the own bitcoind's templates, all of it to the treasury.
     Solo {
+        /// The treasury's mining address.
+        address: String,
+        /// The epoch of the certificate.
+        epoch: u32,
+        /// The height it closed at.
+        close: u32,
+        /// The decision.
+        decision: String,
+    },
+    /// Work of the farm's pools; blocks of our own templates while no pool gives work, all of it to
+    /// the treasury.
+    Pool {
         /// The treasury's mining address.
         address: String,
         /// The epoch of the certificate.
@@ -75,8 +88,71 @@ pub struct LinkStatus {
     pub node_reachable: bool,
     /// Whether bitcoind answered last time.
     pub bitcoind_reachable: bool,
+    /// What was mined alone and what was mined for each pool, apart.
+    #[serde(default)]
+    pub sources: Vec<SourceStatus>,
     /// For miners.
     pub stratum: SocketAddr,
+}
+
+/// What was mined for one source of work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// `solo`, or `pool` and its name.
+    pub source: String,
+    /// Shares that counted.
+    pub shares_accepted: u64,
+    /// Shares that did not.
+    pub shares_rejected: u64,
+    /// The hashes that the shares which counted are expected to take, as a decimal number.
+    pub hashes: String,
+}
+
+/// One line of `GET /pools`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Host and port.
+    pub name: String,
+    /// The account.
+    pub user: String,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// `in use`, `ready`, `connecting` or `not connected`.
+    pub state: String,
+    /// Why it was lost last, if it was and is not in use again.
+    pub trouble: Option<String>,
+    /// Shares that the pool took.
+    pub shares_accepted: u64,
+    /// Shares that the pool refused, though they counted here.
+    pub shares_refused: u64,
+    /// What it said of the last one.
+    pub last_refusal: Option<String>,
+    /// Shares that counted here and never reached the pool.
+    pub shares_late: u64,
+    /// The difficulty of the last share it answered for.
+    pub difficulty: f64,
+    /// The hashes that the shares it took are expected to take, as a decimal number.
+    pub hashes: String,
+}
+
+impl PoolStatus {
+    /// A pool that was not called yet.
+    #[must_use]
+    pub fn new(name: &str, user: &str, tls: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            user: user.to_owned(),
+            tls,
+            state: "not connected".to_owned(),
+            trouble: None,
+            shares_accepted: 0,
+            shares_refused: 0,
+            last_refusal: None,
+            shares_late: 0,
+            difficulty: 0.0,
+            hashes: "0".to_owned(),
+        }
+    }
 }
 
 /// One line of `GET /workers`.
@@ -98,4 +174,33 @@ pub struct WorkerStatus {
     pub difficulty: f64,
     /// Seconds since 1970 of the last share that counted.
     pub last_share: Option<u32>,
+    /// The hashes that the shares which counted are expected to take, as a decimal number.
+    #[serde(default)]
+    pub hashes: String,
+    /// The same a second, over the last minutes.
+    #[serde(default)]
+    pub hashes_per_second: String,
+    /// Shares that did not count, by reason.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
+}
+
+impl WorkerStatus {
+    /// A worker that did nothing yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            connections: 0,
+            agent: String::new(),
+            shares_accepted: 0,
+            shares_rejected: 0,
+            blocks_found: 0,
+            difficulty: 0.0,
+            last_share: None,
+            hashes: String::new(),
+            hashes_per_second: String::new(),
+            refusals: BTreeMap::new(),
+        }
+    }
 }

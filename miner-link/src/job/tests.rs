@@ -7,19 +7,21 @@ fn make(height: u32, count: u8, id: u32) -> Job {
     Job::new(JobId(id), Arc::new(template(height, count, 1)), &payee(9), &MARKS, true).unwrap()
 }
 
-const SOLUTION: Solution = Solution {
-    extranonce1: [1, 2, 3, 4],
-    extranonce2: [5, 6, 7, 8],
-    version: 0x2abc_c000,
-    time: TIME + 5,
-    nonce: 0x0102_0304,
-};
+fn solution() -> Solution {
+    Solution {
+        extranonce1: [1, 2],
+        extranonce2: [5, 6, 7, 8].into(),
+        version: 0x2abc_c000,
+        time: TIME + 5,
+        nonce: 0x0102_0304,
+    }
+}
 
 #[test]
 fn blocks_are_what_consensus_expects() {
     for (height, count) in [(1, 0), (16, 1), (17, 2), (120, 3), (128, 4), (70_000, 5), (8_400_000, 20)] {
         let name = format!("height {height}, {count} transactions");
-        let block = make(height, count, 1).block(&SOLUTION);
+        let block = make(height, count, 1).block(&solution()).unwrap();
         assert!(block.check_merkle_root(), "{name}");
         assert!(block.check_witness_commitment(), "{name}");
         let coinbase = &block.txdata[0];
@@ -49,11 +51,11 @@ fn contains(all: &[u8], part: &[u8]) -> bool {
 fn what_a_miner_assembles_is_the_header() {
     for count in 0..=9 {
         let job = make(120, count, 0xab);
-        let params = job.notify_params(true);
+        let params = job.notify_params(EXTRANONCE2, true);
         let text = |index: usize| params[index].as_str().unwrap().to_owned();
         assert_eq!((text(0), text(5), text(6)), ("ab".into(), "20000000".into(), "207fffff".into()));
         assert_eq!(text(7), format!("{TIME:08x}"));
-        let coinbase = format!("{}{}{}{}", text(2), "01020304", "05060708", text(3));
+        let coinbase = format!("{}{}{}{}", text(2), "0102", "05060708", text(3));
         let mut root = sha256d::Hash::hash(&Vec::from_hex(&coinbase).unwrap()).to_byte_array();
         for hash in params[4].as_array().unwrap() {
             let hash = <[u8; 32]>::from_hex(hash.as_str().unwrap()).unwrap();
@@ -61,13 +63,13 @@ fn what_a_miner_assembles_is_the_header() {
         }
         let mut previous = <[u8; 32]>::from_hex(&text(1)).unwrap();
         previous.chunks_mut(4).for_each(<[u8]>::reverse);
-        let mut header = SOLUTION.version.to_le_bytes().to_vec();
+        let mut header = solution().version.to_le_bytes().to_vec();
         header.extend(previous);
         header.extend(root);
         header.extend((TIME + 5).to_le_bytes());
         header.extend(0x207f_ffff_u32.to_le_bytes());
-        header.extend(SOLUTION.nonce.to_le_bytes());
-        assert_eq!(header, serialize(&job.header(&SOLUTION)), "{count} transactions");
+        header.extend(solution().nonce.to_le_bytes());
+        assert_eq!(header, serialize(&job.header(&solution())), "{count} transactions");
     }
 }
 
@@ -83,7 +85,7 @@ fn the_previous_hash_is_sent_with_its_words_reversed() {
 #[test]
 fn no_two_jobs_have_one_coinbase() {
     let (one, two) = (make(120, 3, 1), make(120, 3, 2));
-    assert_ne!(one.header(&SOLUTION).merkle_root, two.header(&SOLUTION).merkle_root);
+    assert_ne!(one.header(&solution()).merkle_root, two.header(&solution()).merkle_root);
 }
 
 #[test]
@@ -119,8 +121,32 @@ fn templates_with_nonsense_are_refused() {
 #[test]
 fn a_mined_block_meets_its_target() {
     let job = make(120, 2, 1);
-    let nonce = mine(&job, [0; 4], true);
-    let mut block = job.draft();
+    let nonce = mine(&job, [0; 2], true);
+    let mut block = job.draft().unwrap();
     block.header.nonce = nonce;
-    assert!(block.header.validate_pow(job.template.target).is_ok());
+    assert!(block.header.validate_pow(job.head.target).is_ok());
+}
+
+/// The block after the one that was being mined, before bitcoind has made a template of it.
+#[test]
+fn an_empty_block_is_mined_meanwhile() {
+    let known = template(120, 5, 1);
+    let tip: BlockHash = format!("{:064x}", 2).parse().unwrap();
+    let next = |height, network| known.empty_on(tip, height, network, TIME + 9);
+    let empty = next(120, Network::Regtest).unwrap();
+    assert_eq!((empty.previous, empty.height, empty.time), (tip, 121, TIME + 9));
+    let block = Job::new(JobId(1), Arc::new(empty), &payee(9), &MARKS, true).unwrap().draft().unwrap();
+    assert!(block.check_merkle_root() && block.check_witness_commitment());
+    assert_eq!(block.txdata.len(), 1);
+    assert_eq!(
+        block.txdata[0].output[0].value.to_sat(),
+        50_0000_0000,
+        "no fees of transactions that are not in it"
+    );
+    // Not where the next bits, or the height, are anybody's guess.
+    assert_eq!(next(121, Network::Regtest), None);
+    assert_eq!(next(119, Network::Regtest), None);
+    assert_eq!(next(120, Network::Testnet4), None);
+    let last = template(2_015, 0, 1);
+    assert_eq!(last.empty_on(tip, 2_015, Network::Bitcoin, TIME), None, "the difficulty is another one then");
 }

@@ -1,14 +1,14 @@
-//! The shares of one job that were counted.
+//! The shares of one connection on one tip that were counted.
 
 use bitcoin::BlockHash;
 use std::collections::HashSet;
 
-/// Shares of one connection on one job. Hundreds of times what the difficulty aims at; at 32 bytes each
+/// Shares of one connection on one tip. Hundreds of times what the difficulty aims at; at 32 bytes each
 /// it bounds what a flood can take. Nothing is ever dropped from the set: a share that is forgotten
 /// could be sent again.
 const SEEN_MAX: usize = 16_384;
 
-/// The shares of one job that were counted, by the hash of their header.
+/// The shares of one connection on one tip that were counted, by the hash of their header.
 #[derive(Debug, Default)]
 pub struct Seen(HashSet<BlockHash>);
 

@@ -1,6 +1,6 @@
 //! `mining.submit`, read exactly.
 
-use crate::job::{EXTRANONCE2, JobId};
+use crate::job::{Extranonce2, JobId};
 use crate::share::Reason;
 use hex::FromHex as _;
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub struct Submission {
     /// The job; none if it never was one of ours.
     pub job: Option<JobId>,
     /// What the miner counted.
-    pub extranonce2: [u8; EXTRANONCE2],
+    pub extranonce2: Extranonce2,
     /// The header's time.
     pub time: u32,
     /// The header's nonce.
@@ -21,12 +21,13 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Read the five or six parameters: worker, job, extranonce 2, time, nonce, version bits.
+    /// Read the five or six parameters: worker, job, extranonce 2 of `size` bytes, time, nonce, version
+    /// bits.
     ///
     /// # Errors
     ///
     /// [`Reason::Malformed`] for anything that is not text of the exact length.
-    pub fn read(params: &[Value]) -> Result<(&str, Self), Reason> {
+    pub fn read(params: &[Value], size: usize) -> Result<(&str, Self), Reason> {
         let texts: Option<Vec<&str>> = params.iter().map(Value::as_str).collect();
         let (worker, job, extranonce2, time, nonce, bits) = match texts.as_deref() {
             Some([worker, job, extranonce2, time, nonce]) => {
@@ -37,7 +38,7 @@ impl Submission {
             }
             _ => return Err(Reason::Malformed),
         };
-        let extranonce2 = <[u8; EXTRANONCE2]>::from_hex(extranonce2).map_err(|_| Reason::Malformed)?;
+        let extranonce2 = Extranonce2::from_hex(extranonce2, size).ok_or(Reason::Malformed)?;
         let (time, nonce) = (word(time)?, word(nonce)?);
         let version_bits = bits.map(word).transpose()?;
         Ok((worker, Self { job: job_id(job), extranonce2, time, nonce, version_bits }))

@@ -7,6 +7,9 @@ const ONE: u16 = 0xffff;
 /// The power of two in it.
 const ONE_SHIFT: i32 = 208;
 
+/// The target that every hash meets.
+const EASIEST: [u8; 32] = [0xff; 32];
+
 /// The binary logarithm of a difficulty. Powers of two survive every rounding in firmware.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(i8);
@@ -32,6 +35,12 @@ impl Level {
         (difficulty.is_normal() && difficulty.is_sign_positive()).then(|| Self::new(field - 1023))
     }
 
+    /// The hardest that is not harder than `target`.
+    #[must_use]
+    pub fn of(target: Target) -> Self {
+        Self::at_most(wire_difficulty(target)).unwrap_or(Self::LEAST)
+    }
+
     /// `steps` harder, or easier below zero.
     #[must_use]
     pub fn step(self, steps: i32) -> Self {
@@ -51,10 +60,52 @@ impl Level {
     }
 }
 
-/// The target for shares: that of `level`, but never harder than the network's own.
+/// The target for shares: that of `level`, but never harder than `hardest`.
 #[must_use]
-pub fn share_target(level: Level, network: Target) -> Target {
-    level.target().max(network)
+pub fn share_target(level: Level, hardest: Target) -> Target {
+    level.target().max(hardest)
+}
+
+/// The target that `difficulty` stands for, rounded down so that what meets it meets what the sender
+/// makes of the number; none for what is not a positive number. In integers: 0xffff · 2^208 divided by
+/// the number's mantissa, which shifts by its exponent.
+#[must_use]
+pub fn target_of(difficulty: f64) -> Option<Target> {
+    if !difficulty.is_normal() || difficulty.is_sign_negative() {
+        return None;
+    }
+    let bits = difficulty.to_bits();
+    let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
+    let exponent = i32::try_from(bits >> 52).ok()? - 1023 - 52;
+    // The dividend is 0xffff · 2^shift; a shift beyond what 320 bits hold is easier than any hash.
+    let shift = ONE_SHIFT - exponent;
+    let Ok(shift) = u32::try_from(shift) else { return Some(Target::ZERO) };
+    if shift >= DIVIDEND_BITS - u16::BITS {
+        return Some(Target::from_be_bytes(EASIEST));
+    }
+    Some(quotient(shift, mantissa))
+}
+
+/// Bits that the long division works through.
+const DIVIDEND_BITS: u32 = 320;
+
+/// ⌊0xffff · 2^`shift` / `divisor`⌋, or the greatest target if that is less. Bit by bit.
+fn quotient(shift: u32, divisor: u64) -> Target {
+    let (mut rest, mut be, mut overflow) = (0_u64, [0_u8; 32], false);
+    for place in (0..shift + u16::BITS).rev() {
+        let one = place >= shift;
+        // `divisor` is below 2^53, and so is `rest` before it doubles.
+        rest = rest << 1 | u64::from(one);
+        if rest >= divisor {
+            rest -= divisor;
+            let byte = usize::try_from(place / 8).ok().and_then(|byte| 31_usize.checked_sub(byte));
+            match byte.and_then(|byte| be.get_mut(byte)) {
+                Some(byte) => *byte |= 1 << (place % 8),
+                None => overflow = true,
+            }
+        }
+    }
+    Target::from_be_bytes(if overflow { EASIEST } else { be })
 }
 
 /// The difficulty of `target` as `mining.set_difficulty` writes it, never easier than the target.
@@ -80,11 +131,45 @@ mod tests {
             let wire = wire_difficulty(level.target());
             assert_eq!(wire.to_bits(), 2.0_f64.powi(exponent).to_bits(), "2^{exponent}");
             assert_eq!(Level::at_most(wire), Some(level));
+            assert_eq!(Level::of(level.target()), level);
         }
         assert_eq!(Level::at_most(1000.0), Some(Level::new(9)));
         for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(Level::at_most(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn any_difficulty_has_a_target() {
+        for exponent in -32..=60 {
+            assert_eq!(
+                target_of(2.0_f64.powi(exponent)),
+                Some(Level::new(exponent).target()),
+                "2^{exponent}"
+            );
+        }
+        // 0xffff·2^208 / 3, and / 2048.5, computed elsewhere.
+        let hex = |difficulty: f64| {
+            use hex::DisplayHex as _;
+            target_of(difficulty).unwrap().to_be_bytes().to_lower_hex_string()
+        };
+        assert_eq!(hex(3.0), format!("00000000{}{}", "5555", "0".repeat(52)));
+        assert_eq!(hex(1.5), format!("00000000{}{}", "aaaa", "0".repeat(52)));
+        assert!(hex(7.0).starts_with("0000000024922492"), "{}", hex(7.0));
+        for odd in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(target_of(odd), None, "{odd}");
+        }
+        for tiny in [1e-30, 1e-10] {
+            assert_eq!(target_of(tiny), Some(Target::from_be_bytes(EASIEST)));
+        }
+        assert_eq!(target_of(1e300), Some(Target::ZERO));
+        // The number that is sent for a target never stands for an easier one.
+        for exponent in [-20, 0, 30] {
+            let target = Level::new(exponent).target();
+            assert!(target_of(wire_difficulty(target)).unwrap() <= target);
+        }
+        let regtest = Target::MAX_ATTAINABLE_REGTEST;
+        assert!(target_of(wire_difficulty(regtest)).unwrap() <= regtest);
     }
 
     #[test]

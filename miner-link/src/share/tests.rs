@@ -1,9 +1,12 @@
+mod mainnet;
+mod reference;
+
 use super::*;
 use crate::share::target::Level;
 use crate::testkit::{TIME, job, mine};
 use serde_json::{Value, json};
 
-const EXTRANONCE: [u8; 4] = [9, 9, 9, 9];
+const EXTRANONCE: [u8; 2] = [9, 9];
 
 /// A nonce that is a share of `level`, but no block: the template's target is made hard first.
 fn hard_job() -> Job {
@@ -37,7 +40,7 @@ fn params(nonce: &str) -> Vec<Value> {
 }
 
 fn read(params: &[Value]) -> Result<Submission, Reason> {
-    Submission::read(params).map(|(_, submission)| submission)
+    Submission::read(params, 4).map(|(_, submission)| submission)
 }
 
 fn with(nonce: &str, index: usize, value: Value) -> Vec<Value> {
@@ -97,20 +100,20 @@ fn version_bits_count_only_when_they_were_agreed_on() {
 #[test]
 fn a_stale_block_is_a_block_and_a_stale_share_is_not() {
     let easy_job = job(0xab, 1);
-    let nonce = |block| format!("{:08x}", mine(&easy_job, [0; 4], block));
+    let nonce = |block| format!("{:08x}", mine(&easy_job, [0; 2], block));
     let submission = |nonce: &str| {
         let mut submission = read(&params(nonce)).unwrap();
-        submission.extranonce2 = [0; 4];
+        submission.extranonce2 = [0; 4].into();
         submission
     };
-    let stale = Terms { extranonce1: [0; 4], stale: true, ..terms(&easy_job, 0) };
+    let stale = Terms { extranonce1: [0; 2], stale: true, ..terms(&easy_job, 0) };
     let found = judge(&submission(&nonce(true)), &stale, &mut Seen::default());
     let Verdict::Block(block) = found else { panic!("{found:?}") };
-    assert!(block.header.validate_pow(easy_job.template.target).is_ok());
+    assert!(block.header.validate_pow(easy_job.head.target).is_ok());
     assert!(block.check_merkle_root() && block.check_witness_commitment());
     let miss = judge(&submission(&nonce(false)), &stale, &mut Seen::default());
     assert_eq!(miss, Verdict::Rejected(Reason::Stale));
-    let fresh = Terms { stale: false, target: easy_job.template.target, ..stale };
+    let fresh = Terms { stale: false, target: easy_job.head.target, ..stale };
     let miss = judge(&submission(&nonce(false)), &fresh, &mut Seen::default());
     assert_eq!(miss, Verdict::Rejected(Reason::LowDifficulty));
 }

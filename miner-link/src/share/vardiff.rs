@@ -46,21 +46,20 @@ impl Vardiff {
         self.shares = self.shares.saturating_add(1);
     }
 
-    /// Take what the miner suggests.
-    pub fn suggest(&mut self, level: Level, now: Duration) {
-        *self = Self::new(level, now);
-    }
-
-    /// Choose the level for the next job.
-    pub fn retarget(&mut self, now: Duration) {
+    /// Choose the level for the next job, when shares were asked for at `asked`: less than the level
+    /// where blocks, or a pool's shares, are easier than that. What came says nothing of harder ones.
+    pub fn retarget(&mut self, asked: Level, now: Duration) {
         let elapsed = now.saturating_sub(self.since);
         if elapsed < WINDOW && self.shares < QUICK_SHARES {
             return;
         }
-        let expected = elapsed.as_secs().max(1).div_ceil(SECONDS_PER_SHARE);
-        let level = self.level.step(steps(self.shares, expected)).max(self.least);
+        let level = self.level.min(asked).step(steps(self.shares, expected(elapsed))).max(self.least);
         *self = Self { level, least: self.least, since: now, shares: 0 };
     }
+}
+
+fn expected(elapsed: Duration) -> u64 {
+    elapsed.as_secs().max(1).div_ceil(SECONDS_PER_SHARE)
 }
 
 /// How many powers of two lie between what came and what was expected; none within a factor of two.
@@ -92,8 +91,20 @@ mod tests {
         for (name, shares, seconds, steps) in cases {
             let mut vardiff = Vardiff::new(Level::new(10), Duration::ZERO);
             (0..shares).for_each(|_| vardiff.count());
-            vardiff.retarget(Duration::from_secs(seconds));
+            vardiff.retarget(Level::new(10), Duration::from_secs(seconds));
             assert_eq!(vardiff.level(), Level::new(10 + steps), "{name}");
         }
+    }
+
+    /// On an easy chain, or for a pool that begins low, shares come as fast as blocks do whatever is
+    /// asked: that must not drive the level out of the miner's reach.
+    #[test]
+    fn shares_at_an_easier_level_do_not_drive_it_up_without_end() {
+        let (easy, mut vardiff) = (Level::new(2), Vardiff::new(Level::new(10), Duration::ZERO));
+        for minute in 1..1_000 {
+            (0..600).for_each(|_| vardiff.count());
+            vardiff.retarget(easy, Duration::from_secs(minute * 60));
+        }
+        assert_eq!(vardiff.level(), Level::new(2 + 6), "ten a second are 64 times what is aimed at");
     }
 }

@@ -5,17 +5,29 @@ use std::time::Duration;
 /// Bytes of a line. The longest that firmware sends are a few hundred.
 pub const LINE_MAX: usize = 8 * 1024;
 /// Miners at once.
-pub const CONNECTIONS_MAX: usize = 1_024;
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Connections that may wait to be let in. What finds no place comes again only after a second.
+pub const BACKLOG: u32 = 8_192;
+/// Miners at once from one address, unless the operator says otherwise: a rack behind one router.
+pub const CONNECTIONS_PER_ADDRESS: usize = 64;
 /// From connecting to subscribing and authorising.
-pub const HANDSHAKE: Duration = Duration::from_secs(30);
+pub const HANDSHAKE: Duration = Duration::from_secs(15);
 /// Without a line. Several times what a slow miner takes for a share, since killing an idle but
 /// authorised miner makes it reconnect in circles.
 pub const IDLE: Duration = Duration::from_secs(15 * 60);
-/// How long a line may take to be written. The system's socket buffer is the queue: a reader too slow
-/// to empty it in this time is dropped, and nothing waits for it in memory.
+/// How long lines may wait for a miner to read. One that is slower is dropped.
 pub const WRITE: Duration = Duration::from_secs(10);
+/// Bytes that may wait for a miner to read, beyond what the system's socket holds.
+pub const OUT_MAX: usize = 64 * 1024;
 /// How often a session looks at its timers.
-pub const TICK: Duration = Duration::from_secs(1);
+pub const TICK: Duration = Duration::from_secs(5);
+/// How long shares on the tip before the latest one are still taken: they were on their way.
+pub const GRACE: Duration = Duration::from_secs(3);
+/// Submissions of one connection in a second, for longer than a burst. A thousand times what the
+/// difficulty aims at.
+pub const SUBMITS_PER_SECOND: u64 = 100;
+/// Submissions of one connection at once.
+pub const SUBMITS_BURST: u64 = 500;
 /// Jobs of one connection for which shares are still taken.
 pub const JOBS_KEPT: usize = 8;
 /// Names that one connection may authorise.

@@ -4,8 +4,12 @@
 //! carry all of `id`, `result` and `error`: some firmware fails on a missing key.
 
 use crate::share::Reason;
+use crate::share::target::wire_difficulty;
+use bitcoin::Target;
+use hex::FromHex as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// JSON-RPC's number for a method that is not known.
 const NO_SUCH_METHOD: i32 = -3;
@@ -41,10 +45,12 @@ pub enum Request {
         /// May be empty.
         agent: String,
     },
-    /// `mining.authorize`. No password is looked at.
+    /// `mining.authorize`. Nothing in the password is looked at but a wish for a difficulty, `d=1000`.
     Authorize {
         /// `member.worker`.
         name: String,
+        /// Where the miner would begin.
+        difficulty: Option<f64>,
     },
     /// `mining.submit`, not yet read.
     Submit(Vec<Value>),
@@ -91,16 +97,30 @@ fn request(method: &str, params: Vec<Value>) -> Request {
     match method {
         "mining.configure" => configure(&params),
         "mining.subscribe" => Request::Subscribe { agent: text(0) },
-        "mining.authorize" => Request::Authorize { name: text(0) },
+        "mining.authorize" => Request::Authorize { name: text(0), difficulty: wish(&text(1)) },
         "mining.submit" => Request::Submit(params),
         "mining.suggest_difficulty" => {
             params.first().and_then(number).map_or(Request::Noted, Request::SuggestDifficulty)
         }
-        "mining.suggest_target" | "mining.extranonce.subscribe" | "mining.multi_version" => Request::Noted,
+        "mining.suggest_target" => {
+            suggested_target(&text(0)).map_or(Request::Noted, Request::SuggestDifficulty)
+        }
+        "mining.extranonce.subscribe" | "mining.multi_version" => Request::Noted,
         "mining.ping" => Request::Ping,
         "client.get_version" | "mining.get_version" => Request::Version,
         unknown => Request::Unknown(unknown.chars().take(64).collect()),
     }
+}
+
+/// The difficulty of a target in 64 hexadecimal digits.
+fn suggested_target(text: &str) -> Option<f64> {
+    let target = <[u8; 32]>::from_hex(text).ok().filter(|bytes| *bytes != [0; 32])?;
+    Some(wire_difficulty(Target::from_be_bytes(target)))
+}
+
+/// The `d=NUMBER` in a password such as `x,d=1000`.
+fn wish(password: &str) -> Option<f64> {
+    password.split(',').find_map(|part| part.trim().strip_prefix("d="))?.parse().ok()
 }
 
 /// A number, or the text of one.
@@ -118,30 +138,42 @@ fn configure(params: &[Value]) -> Request {
 
 /// A reply that all is well.
 #[must_use]
-pub fn result(id: &Value, result: &Value) -> String {
-    json!({"id": id, "result": result, "error": null}).to_string()
+pub fn result(id: &Value, result: &Value) -> Arc<str> {
+    json!({"id": id, "result": result, "error": null}).to_string().into()
+}
+
+/// The reply to a share that counts, which is by far the most frequent one.
+#[must_use]
+pub fn accepted(id: &Value) -> Arc<str> {
+    format!(r#"{{"error":null,"id":{id},"result":true}}"#).into()
 }
 
 /// A reply that a share or a name is refused.
 #[must_use]
-pub fn refusal(id: &Value, reason: Reason) -> String {
+pub fn refusal(id: &Value, reason: Reason) -> Arc<str> {
     error(id, reason.code(), &reason.to_string())
 }
 
 /// A reply that a method is not known.
 #[must_use]
-pub fn unknown_method(id: &Value) -> String {
+pub fn unknown_method(id: &Value) -> Arc<str> {
     error(id, NO_SUCH_METHOD, "method not found")
 }
 
-fn error(id: &Value, code: i32, text: &str) -> String {
-    json!({"id": id, "result": null, "error": [code, text, null]}).to_string()
+fn error(id: &Value, code: i32, text: &str) -> Arc<str> {
+    json!({"id": id, "result": null, "error": [code, text, null]}).to_string().into()
+}
+
+/// A request of ours, to a pool.
+#[must_use]
+pub fn call(id: u64, method: &str, params: &Value) -> Arc<str> {
+    json!({"id": id, "method": method, "params": params}).to_string().into()
 }
 
 /// Something that nobody asked for.
 #[must_use]
-pub fn notification(method: &str, params: &Value) -> String {
-    json!({"id": null, "method": method, "params": params}).to_string()
+pub fn notification(method: &str, params: &Value) -> Arc<str> {
+    json!({"id": null, "method": method, "params": params}).to_string().into()
 }
 
 #[cfg(test)]

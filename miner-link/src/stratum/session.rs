@@ -1,15 +1,19 @@
 //! The conversation with one miner.
 
+mod allowance;
 mod issued;
 
 use crate::clock::Now;
-use crate::job::{EXTRANONCE1, EXTRANONCE2, Job, VERSION_MASK};
-use crate::share::target::{Level, wire_difficulty};
+use crate::job::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Forward, Job, VERSION_MASK};
+use crate::share::target::{Level, share_target, wire_difficulty};
 use crate::share::vardiff::Vardiff;
 use crate::share::{Reason, Submission, Terms, Verdict, judge};
-use crate::stratum::limits::{AGENT_MAX, HANDSHAKE, IDLE, MALFORMED_MAX, NAME_MAX, NAMES_MAX, REJECTED_MAX};
+use crate::stratum::limits::{
+    AGENT_MAX, GRACE, HANDSHAKE, IDLE, MALFORMED_MAX, NAME_MAX, NAMES_MAX, REJECTED_MAX,
+};
 use crate::stratum::message::{self, Line, Request};
-use bitcoin::{Block, Target};
+use allowance::Allowance;
+use bitcoin::{Block, BlockHash, Target};
 use hex::DisplayHex as _;
 use issued::Issued;
 use serde_json::{Map, Value, json};
@@ -18,6 +22,9 @@ use std::time::Duration;
 
 /// What we answer to who asks what we are.
 const VERSION: &str = concat!("miner-link/", env!("CARGO_PKG_VERSION"));
+
+/// What a link that mines through this one calls itself.
+pub(crate) const AGENT_OF_LINKS: &str = "miner-link/";
 
 /// What happens to a session.
 #[derive(Debug)]
@@ -36,7 +43,7 @@ pub enum Input<'a> {
 #[derive(Debug, PartialEq)]
 pub enum Effect {
     /// Send this line.
-    Send(String),
+    Send(Arc<str>),
     /// A name is at work on this connection from now on.
     Joined {
         /// `member.worker`.
@@ -52,7 +59,11 @@ pub enum Effect {
         rejected: Option<Reason>,
         /// The target it was judged at.
         target: Target,
+        /// The pool whose job it was for; none if it was our own work.
+        pool: Option<usize>,
     },
+    /// Take this share to the pool.
+    Forward(Box<Forward>),
     /// Take this block to bitcoind.
     Found {
         /// Who found it.
@@ -83,23 +94,41 @@ pub enum End {
     /// Too many shares in a row that do not count.
     #[error("too many rejected shares in a row")]
     Rejected,
+    /// A link that wants more room than the pool in use leaves. It has pools of its own to go to.
+    #[error("the pool leaves no room for another link")]
+    Room,
+}
+
+/// What the operator decides about shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// One difficulty for everybody and for good, instead of one that follows each miner.
+    pub fixed: Option<Level>,
 }
 
 /// The conversation with one miner.
 #[derive(Debug)]
 pub struct Session {
+    rules: Rules,
     extranonce1: [u8; EXTRANONCE1],
+    /// Bytes of the miner's extranonce 2. Told once, and never changed.
+    size: usize,
     began: Duration,
     heard: Duration,
     agent: String,
     subscribed: bool,
     names: Vec<String>,
+    /// The version bits that the miner asked for.
     mask: u32,
+    told_mask: u32,
     vardiff: Vardiff,
     suggested: Option<Level>,
     told: Option<Target>,
     latest: Option<Arc<Job>>,
+    /// The tip before the latest job's, and since when it is not the tip any more.
+    left: Option<(BlockHash, Duration)>,
     issued: Issued,
+    allowance: Allowance,
     malformed: u32,
     rejected: u32,
 }
@@ -107,23 +136,40 @@ pub struct Session {
 impl Session {
     /// A miner connected. `extranonce1` is no other connection's.
     #[must_use]
-    pub fn new(extranonce1: [u8; EXTRANONCE1], now: Now) -> Self {
-        Self {
+    pub fn new(extranonce1: [u8; EXTRANONCE1], rules: Rules, now: Now) -> Self {
+        let mut session = Self {
+            rules,
             extranonce1,
+            size: EXTRANONCE2,
             began: now.since_start,
             heard: now.since_start,
             agent: String::new(),
             subscribed: false,
             names: Vec::new(),
             mask: 0,
+            told_mask: 0,
             vardiff: Vardiff::new(start_level(""), now.since_start),
             suggested: None,
             told: None,
             latest: None,
+            left: None,
             issued: Issued::default(),
+            allowance: Allowance::new(now.since_start),
             malformed: 0,
             rejected: 0,
-        }
+        };
+        session.begin_at(start_level(""), now);
+        session
+    }
+
+    /// Whether the miner has both subscribed and authorised, and is given jobs.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.subscribed && !self.names.is_empty()
+    }
+
+    fn begin_at(&mut self, level: Level, now: Now) {
+        self.vardiff = Vardiff::new(self.rules.fixed.unwrap_or(level), now.since_start);
     }
 
     /// Take one input.
@@ -134,12 +180,18 @@ impl Session {
                 self.line(line, now)
             }
             Input::LongLine => vec![Effect::Close(End::LongLine)],
-            Input::Job(job) => {
-                self.latest = Some(job);
-                self.issue(now)
-            }
+            Input::Job(job) => self.job(job, now),
             Input::Tick => self.tick(now),
         }
+    }
+
+    fn job(&mut self, job: Arc<Job>, now: Now) -> Vec<Effect> {
+        let tip = self.latest.as_ref().map(|latest| latest.head.previous);
+        if let Some(tip) = tip.filter(|tip| *tip != job.head.previous) {
+            self.left = Some((tip, now.since_start));
+        }
+        self.latest = Some(job);
+        self.issue(now)
     }
 
     fn tick(&self, now: Now) -> Vec<Effect> {
@@ -169,7 +221,11 @@ impl Session {
         match request {
             Request::Configure { extensions, mask } => done(self.configure(&extensions, mask)),
             Request::Subscribe { agent } => self.subscribe(id, &agent, now),
-            Request::Authorize { name } => self.authorize(id, name, now),
+            Request::Authorize { name, difficulty } => {
+                let mut effects = difficulty.map_or_else(Vec::new, |wish| self.suggest(wish, now));
+                effects.extend(self.authorize(id, name, now));
+                effects
+            }
             Request::Submit(params) => self.submit(id, &params, now),
             Request::SuggestDifficulty(difficulty) => {
                 let mut effects = done(json!(true));
@@ -191,7 +247,9 @@ impl Session {
             answer.insert(name.clone(), json!(granted));
             if name == "version-rolling" {
                 self.mask = mask & VERSION_MASK;
-                answer.insert("version-rolling.mask".to_owned(), json!(format!("{:08x}", self.mask)));
+                let allowed = self.latest.as_ref().map_or(VERSION_MASK, |job| job.version_mask());
+                self.told_mask = self.mask & allowed;
+                answer.insert("version-rolling.mask".to_owned(), json!(format!("{:08x}", self.told_mask)));
             }
         }
         Value::Object(answer)
@@ -201,12 +259,14 @@ impl Session {
         self.agent = agent.chars().filter(char::is_ascii).filter(|c| !c.is_ascii_control()).collect();
         self.agent.truncate(AGENT_MAX);
         if !self.subscribed {
-            self.vardiff.suggest(start_level(&self.agent), now.since_start);
+            self.begin_at(start_level(&self.agent), now);
+            let link = self.agent.starts_with(AGENT_OF_LINKS);
+            self.size = if link { EXTRANONCE2_OF_LINK } else { EXTRANONCE2 };
         }
         self.subscribed = true;
         let session = self.extranonce1.to_lower_hex_string();
         let subscriptions = [["mining.set_difficulty", &session], ["mining.notify", &session]];
-        let answer = json!([subscriptions, session, EXTRANONCE2]);
+        let answer = json!([subscriptions, session, self.size]);
         let mut effects = vec![Effect::Send(message::result(id, &answer))];
         effects.extend(self.issue(now));
         effects
@@ -235,20 +295,22 @@ impl Session {
         let level = Level::at_most(difficulty).filter(|level| Some(*level) != self.suggested);
         let Some(level) = level else { return Vec::new() };
         self.suggested = Some(level);
-        self.vardiff.suggest(level, now.since_start);
+        self.begin_at(level, now);
         if self.issued.nothing_counted() { self.issue(now) } else { Vec::new() }
-    }
-
-    fn ready(&self) -> bool {
-        self.subscribed && !self.names.is_empty()
     }
 
     /// Give the latest job to a miner that is ready for it. A difficulty comes before the job that it
     /// is first used for, and that job is clean: some firmware confuses the two otherwise.
     fn issue(&mut self, now: Now) -> Vec<Effect> {
         let Some(job) = self.latest.clone().filter(|_| self.ready()) else { return Vec::new() };
-        self.vardiff.retarget(now.since_start);
-        let target = crate::share::target::share_target(self.vardiff.level(), job.template.target);
+        if !job.has_room_for(self.size) {
+            return vec![Effect::Close(End::Room)];
+        }
+        if self.rules.fixed.is_none() {
+            let asked = self.told.map_or(self.vardiff.level(), Level::of);
+            self.vardiff.retarget(asked, now.since_start);
+        }
+        let target = share_target(self.vardiff.level(), job.hardest());
         let changed = self.told != Some(target);
         let mut effects = Vec::new();
         if changed {
@@ -256,15 +318,25 @@ impl Session {
             let difficulty = json!([wire_difficulty(target)]);
             effects.push(Effect::Send(message::notification("mining.set_difficulty", &difficulty)));
         }
-        let first = self.issued.is_empty();
-        let params = job.notify_params(job.clean || changed || first);
+        let mask = self.mask & job.version_mask();
+        if mask != self.told_mask {
+            self.told_mask = mask;
+            let mask = json!([format!("{mask:08x}")]);
+            effects.push(Effect::Send(message::notification("mining.set_version_mask", &mask)));
+        }
+        // The channel of jobs holds the latest only, so that a miner may have missed the clean one.
+        let moved = self
+            .issued
+            .latest()
+            .is_none_or(|last| last.head.previous != job.head.previous || last.route() != job.route());
+        let clean = job.clean || changed || moved;
+        effects.push(Effect::Send(job.notice(self.size, clean)));
         self.issued.push(job, target);
-        effects.push(Effect::Send(message::notification("mining.notify", &params)));
         effects
     }
 
     fn submit(&mut self, id: &Value, params: &[Value], now: Now) -> Vec<Effect> {
-        let (name, verdict, target) = match self.weigh(params, now) {
+        let Weighed { name, verdict, target, pool } = match self.weigh(params, now) {
             Ok(weighed) => weighed,
             Err(reason) => {
                 let mut effects = vec![Effect::Send(message::refusal(id, reason))];
@@ -279,47 +351,66 @@ impl Session {
                 effects.push(Effect::Found { name: name.clone(), block });
                 None
             }
-            Verdict::Accepted { .. } => None,
+            Verdict::Accepted { forward, .. } => {
+                effects.extend(forward.map(Effect::Forward));
+                None
+            }
             Verdict::Rejected(reason) => Some(reason),
         };
-        let reply =
-            rejected.map_or_else(|| message::result(id, &json!(true)), |reason| message::refusal(id, reason));
+        let reply = rejected.map_or_else(|| message::accepted(id), |reason| message::refusal(id, reason));
         effects.push(Effect::Send(reply));
-        effects.push(Effect::Share { name, rejected, target });
-        if rejected.is_none() {
-            self.rejected = 0;
-            self.vardiff.count();
-        } else {
-            effects.extend(self.reject());
+        effects.push(Effect::Share { name, rejected, target, pool });
+        match rejected {
+            None => {
+                self.rejected = 0;
+                self.vardiff.count();
+            }
+            Some(_) => effects.extend(self.reject()),
         }
         effects
     }
 
-    fn weigh(&mut self, params: &[Value], now: Now) -> Result<(String, Verdict, Target), Reason> {
+    fn weigh(&mut self, params: &[Value], now: Now) -> Result<Weighed, Reason> {
         if !self.subscribed {
             return Err(Reason::NotSubscribed);
         }
-        let (name, submission) = Submission::read(params)?;
-        if !self.names.iter().any(|known| known == name) {
-            return Err(Reason::Unauthorised);
+        if !self.allowance.take(now.since_start) {
+            return Err(Reason::TooFast);
         }
-        let (extranonce1, version_mask) = (self.extranonce1, self.mask);
-        let tip = self.latest.as_ref().map(|job| job.template.previous);
-        let Some(entry) = submission.job.and_then(|job| self.issued.find(job)) else {
-            let target = self.told.unwrap_or(Target::MAX);
-            return Ok((name.to_owned(), Verdict::Rejected(Reason::UnknownJob), target));
+        let (name, submission) = Submission::read(params, self.size)?;
+        let known = self.names.iter().find(|known| *known == name).ok_or(Reason::Unauthorised)?;
+        let name = known.clone();
+        let grace = self.left.filter(|(_, since)| now.since_start.saturating_sub(*since) <= GRACE);
+        let tips = [self.latest.as_ref().map(|job| job.head.previous), grace.map(|(tip, _)| tip)];
+        let Some((entry, seen)) = submission.job.and_then(|job| self.issued.find(job)) else {
+            let (target, pool) =
+                (self.told.unwrap_or(Target::MAX), self.latest.as_ref().and_then(|job| job.pool()));
+            return Ok(Weighed { name, verdict: Verdict::Rejected(Reason::UnknownJob), target, pool });
         };
-        let stale = tip != Some(entry.job.template.previous);
-        let (target, unix) = (entry.target, now.unix);
-        let terms = Terms { job: &entry.job, extranonce1, version_mask, target, stale, unix };
-        let verdict = judge(&submission, &terms, &mut entry.seen);
-        Ok((name.to_owned(), verdict, target))
+        let target = entry.target;
+        let terms = Terms {
+            job: &entry.job,
+            extranonce1: self.extranonce1,
+            version_mask: self.mask & entry.job.version_mask(),
+            target,
+            stale: !tips.contains(&Some(entry.job.head.previous)),
+            unix: now.unix,
+        };
+        Ok(Weighed { name, verdict: judge(&submission, &terms, seen), target, pool: entry.job.pool() })
     }
 
     fn reject(&mut self) -> Option<Effect> {
         self.rejected += 1;
         (self.rejected > REJECTED_MAX).then_some(Effect::Close(End::Rejected))
     }
+}
+
+/// A submission, judged.
+struct Weighed {
+    name: String,
+    verdict: Verdict,
+    target: Target,
+    pool: Option<usize>,
 }
 
 /// A name that is safe to log, to show and to keep.

@@ -1,9 +1,10 @@
-//! The four questions a link asks its bitcoind. Blocking: called from threads of their own.
+//! The questions a link asks its bitcoind. Blocking: called from threads of their own.
 
 use crate::config::BitcoindAt;
 use crate::template::{Template, TemplateError};
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Block, BlockHash, Network};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use ureq::Agent;
@@ -13,6 +14,8 @@ const CALL: Duration = Duration::from_secs(20);
 /// What a long poll may take. bitcoind does not notice when a caller hangs up, and keeps one of its few
 /// threads waiting for the next block; so this is longer than blocks take.
 const LONG_POLL: Duration = Duration::from_secs(6 * 3_600);
+/// What bitcoind is asked to wait for a block at most: it does not notice when a caller hangs up.
+const BLOCK_WAIT: Duration = Duration::from_secs(60);
 /// Bytes of the longest answer: a template of a full block in hex, with room.
 const ANSWER_MAX: u64 = 32 * 1024 * 1024;
 /// bitcoind's number for a node that is still starting.
@@ -43,6 +46,12 @@ pub(crate) enum Submitted {
     Rejected(String),
 }
 
+#[derive(Deserialize)]
+struct Tip {
+    hash: BlockHash,
+    height: u32,
+}
+
 /// A client of one bitcoind.
 #[derive(Debug, Clone)]
 pub(crate) struct Bitcoind {
@@ -71,6 +80,14 @@ impl Bitcoind {
     pub(crate) fn tip(&self) -> Result<BlockHash, RpcError> {
         let answer = self.call("getbestblockhash", &json!([]), CALL)?;
         serde_json::from_value(answer).map_err(|error| TemplateError::from(error).into())
+    }
+
+    /// The tip and its height, as soon as it is another one than `known`, or after [`BLOCK_WAIT`].
+    pub(crate) fn new_tip(&self, known: BlockHash) -> Result<(BlockHash, u32), RpcError> {
+        let millis = u64::try_from(BLOCK_WAIT.as_millis()).unwrap_or(u64::MAX);
+        let answer = self.call("waitfornewblock", &json!([millis, known]), BLOCK_WAIT + CALL)?;
+        let Tip { hash, height } = serde_json::from_value(answer).map_err(TemplateError::from)?;
+        Ok((hash, height))
     }
 
     /// A template now, or with the id of an earlier one, as soon as there is a better one.

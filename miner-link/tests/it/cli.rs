@@ -32,6 +32,8 @@ fn a_running_link_answers_and_keeps_others_out() {
     assert!(said(&status).contains("solo, all to the treasury bcrt1p"), "{}", said(&status));
     let workers = link(&words(&format!("workers --json --data-dir {folder}")));
     assert_eq!(said(&workers).trim(), r#"{"v":1,"workers":[]}"#);
+    let pools = link(&words(&format!("pools --data-dir {folder}")));
+    assert_eq!(said(&pools).trim(), "no pool is configured");
     let check = link(&farm.arguments("check"));
     assert_eq!(check.status.code(), Some(0), "{}", said(&check));
     assert!(said(&check).contains("would mine to the treasury"), "{}", said(&check));
@@ -60,8 +62,27 @@ fn wrong_settings_are_named() {
     let pairing = Guild::new(3).pairing().to_string();
     std::fs::write(dir.path().join("typo.toml"), "bitcoind = \"http://127.0.0.1:1\"\nlisen = \"x\"\n")
         .unwrap();
+    let written = |name: &str, text: &str| {
+        let text = format!("bitcoind = \"http://127.0.0.1:1\"\ncookie = \"/none\"\n{text}");
+        std::fs::write(dir.path().join(name), text).unwrap();
+        format!("run --data-dir {folder} --pairing {pairing} --config {folder}/{name}")
+    };
+    let pool = |url: &str| format!("[[pool]]\nurl = \"{url}\"\nuser = \"x\"\n");
+    let scheme = written("scheme.toml", &pool("http://pool.example:3333"));
+    let port = written("port.toml", &pool("stratum+tcp://pool.example"));
+    let many = written("many.toml", &pool("stratum+tcp://pool.example:1").repeat(9));
+    let authority = pool("stratum+ssl://pool.example:1") + "authority = \"/none\"\n";
+    let authority = written("authority.toml", &authority).replace("run ", "run --listen 127.0.0.1:0 ");
+    let zero = written("zero.toml", "difficulty = 0.0\n");
+    let nobody = written("nobody.toml", "connections = 0\n");
     // (arguments, exit code, what must be said)
     let cases = [
+        (scheme, 78, "stratum+tcp://"),
+        (port, 78, "HOST:PORT"),
+        (many, 78, "at most 8 pools"),
+        (zero, 78, "difficulty"),
+        (nobody, 78, "connections"),
+        (format!("run --data-dir {folder} {good} --bitcoind http://127.0.0.1:2"), 78, "as many --cookie"),
         ("frobnicate".to_owned(), 2, "unrecognized"),
         (format!("run --data-dir {folder}"), 78, "--bitcoind"),
         (format!("run --data-dir {folder} {good}"), 78, "--pairing"),
@@ -71,6 +92,8 @@ fn wrong_settings_are_named() {
         (format!("run --data-dir {folder} --config {folder}/none.toml"), 78, "cannot be read"),
         (format!("check --data-dir {folder} {good} --pairing {pairing}"), 69, "not reachable"),
         (format!("status --data-dir {folder}"), 69, "no miner-link runs"),
+        // The last: from here on the folder is paired.
+        (authority, 1, "no certificate"),
     ];
     for (arguments, code, expected) in cases {
         let output = link(&words(&arguments));

@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails where it cannot go on")]
 
+mod abuse;
+mod chain;
 mod cli;
 mod farm;
 mod miner;
 mod node;
+mod pool;
+mod proxy;
 mod solo;

@@ -22,6 +22,7 @@ impl Miner {
     pub(crate) fn connect(stratum: &str, name: &str) -> Self {
         let stream = TcpStream::connect(stratum).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         let (extranonce1, name) = (Vec::new(), name.to_owned());
         let mut miner = Self { stream, reader, name, extranonce1, size: 0, job: None };
@@ -35,13 +36,30 @@ impl Miner {
 
     fn ask(&mut self, method: &str, params: &Value) -> Value {
         // The id comes last, as cpuminer writes it.
-        writeln!(self.stream, r#"{{"method": "{method}", "params": {params}, "id": "q"}}"#).unwrap();
+        let line = format!("{{\"method\": \"{method}\", \"params\": {params}, \"id\": \"q\"}}\n");
+        // In one piece: the parts of a line would wait for each other's acknowledgement.
+        self.stream.write_all(line.as_bytes()).unwrap();
         loop {
             let line = self.read().expect("an answer");
             if line["id"] == json!("q") {
                 return line;
             }
         }
+    }
+
+    /// How long the answer to the simplest question takes.
+    pub(crate) fn ping(&mut self) -> Duration {
+        let (answer, time) = self.time(|miner| miner.ask("mining.ping", &json!([])));
+        assert_eq!(answer["result"], json!("pong"));
+        time
+    }
+
+    /// What something comes to, and how long that takes.
+    #[expect(clippy::disallowed_methods, reason = "what is measured here is time")]
+    pub(crate) fn time<T>(&mut self, wait: impl FnOnce(&mut Self) -> T) -> (T, Duration) {
+        let before = std::time::Instant::now();
+        let done = wait(self);
+        (done, before.elapsed())
     }
 
     /// The next line, if one comes in time.

@@ -51,6 +51,9 @@ impl Ceremony {
 impl Node {
     /// Note what became due or is due no more; begin what is our turn.
     pub(super) fn drive_ceremonies(&mut self) {
+        if !std::mem::take(&mut self.look_for_due) {
+            return self.run_ceremonies();
+        }
         let due = self.due();
         let now = self.now;
         self.ceremonies.retain(|subject, ceremony| {

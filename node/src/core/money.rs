@@ -10,6 +10,7 @@ use crdt::governance::{self, Proposal, Spend};
 use crdt::state::ProposalState;
 use crdt::{Certified, ChainFacts, Height, Payload, ProposalId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use threshold::sign::Refusal;
 use wallet::chain::NewBlock;
 use wallet::{ChangeSet, CheckedTx, Lineage, Params, Treasury, View, anchor, policy, spend};
@@ -29,6 +30,7 @@ impl Node {
             None => Some(Treasury::create(&self.charter, key).map_err(|error| fail(&error))?),
         };
         self.keep_wallet();
+        self.view.take();
         self.follow_chain(); // from now on the state is told at the wallet's block
         Ok(())
     }
@@ -37,6 +39,7 @@ impl Node {
         self.chain_lost = None;
         self.decisions.set_fee_rate(update.fee_rate);
         let moved = self.tip.map(|tip| tip.hash) != Some(update.tip.1) || !update.blocks.is_empty();
+        self.view.take();
         if let Some(treasury) = &mut self.treasury {
             for NewBlock { block, height, connected_to } in &update.blocks {
                 if let Err(error) = treasury.apply_block(block, *height, *connected_to) {
@@ -96,10 +99,11 @@ impl Node {
         estimate.clamp(1, self.charter.fee_cap.sat_per_vb)
     }
 
-    /// The treasury as it is now.
-    pub(super) fn view(&self) -> Outcome<View> {
+    /// The treasury as it is now: worked out once for each change of the chain.
+    pub(super) fn view(&self) -> Outcome<Arc<View>> {
         let why = "there is no treasury yet: the group key is not ready on all co-signers";
-        self.treasury.as_ref().map(Treasury::view).ok_or_else(|| Failure::new(Code::TryAgain, why))
+        let treasury = self.treasury.as_ref().ok_or_else(|| Failure::new(Code::TryAgain, why))?;
+        Ok(Arc::clone(self.view.get_or_init(|| Arc::new(treasury.view()))))
     }
 
     /// Where the lineage of a decision stands on our chain, mempool included.
@@ -119,7 +123,7 @@ impl Node {
 
     /// A coin for a new proposal to name.
     pub(super) fn choose_anchor(&self) -> Outcome<OutPoint> {
-        anchor::choose(&self.view()?, &self.unsettled(None))
+        anchor::choose(&*self.view()?, &self.unsettled(None))
             .map_err(|error| Failure::new(Code::NotEnoughFunds, error.to_string()))
     }
 

@@ -13,6 +13,7 @@
 mod document;
 mod measure;
 mod report;
+mod stratum;
 
 use anyhow::Result;
 use clap::Parser;
@@ -29,8 +30,10 @@ struct Bench {
     run: fn() -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 1] =
-    [Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run }];
+const BENCHES: [Bench; 2] = [
+    Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run },
+    Bench { name: "stratum", about: "serve miners, tell them of tips, switch their pools", run: stratum::run },
+];
 
 /// Measure what things cost beside the least they could cost. Run it in release mode.
 #[derive(Debug, Parser)]

@@ -11,7 +11,7 @@ fn the_liberties_of_firmware_are_understood() {
         extensions: extensions.iter().map(|name| (*name).to_owned()).collect(),
         mask,
     };
-    let authorize = |name: &str| Request::Authorize { name: name.to_owned() };
+    let authorize = |name: &str| Request::Authorize { name: name.to_owned(), difficulty: None };
     let submit = |params: Value| Request::Submit(params.as_array().unwrap().clone());
     let cases = [
         (
@@ -45,6 +45,12 @@ fn the_liberties_of_firmware_are_understood() {
             r#"{"params":["alice.rig1",""],"id":"two","method":"mining.authorize"}"#,
             json!("two"),
             authorize("alice.rig1"),
+        ),
+        (
+            "a difficulty in the password",
+            r#"{"params":["alice.rig1","x, d=2048"],"id":2,"method":"mining.authorize"}"#,
+            json!(2),
+            Request::Authorize { name: "alice.rig1".to_owned(), difficulty: Some(2048.0) },
         ),
         ("id null", r#"{"id":null,"method":"mining.ping","params":[]}"#, json!(null), Request::Ping),
         ("id missing", r#"{"method":"mining.ping"}"#, json!(null), Request::Ping),
@@ -87,6 +93,12 @@ fn the_liberties_of_firmware_are_understood() {
             Request::Noted,
         ),
         (
+            "a target in full",
+            r#"{"id":1,"method":"mining.suggest_target","params":["00000000ffff0000000000000000000000000000000000000000000000000000"]}"#,
+            json!(1),
+            Request::SuggestDifficulty(1.0),
+        ),
+        (
             "extranonce",
             r#"{"id":5,"method":"mining.extranonce.subscribe","params":[]}"#,
             json!(5),
@@ -124,6 +136,7 @@ fn every_reply_has_all_three_parts() {
         result(&json!(1), &json!(true)),
         refusal(&json!("x"), Reason::LowDifficulty),
         unknown_method(&Value::Null),
+        accepted(&json!(7)),
     ];
     for reply in &replies {
         let value: Value = serde_json::from_str(reply).unwrap();

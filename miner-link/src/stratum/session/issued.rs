@@ -1,9 +1,9 @@
-//! The jobs that one miner was given.
+//! The jobs that one miner was given, and the shares of it that were counted.
 
 use crate::job::{Job, JobId};
 use crate::share::Seen;
 use crate::stratum::limits::JOBS_KEPT;
-use bitcoin::Target;
+use bitcoin::{BlockHash, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,38 +13,49 @@ pub(super) struct Entry {
     pub(super) job: Arc<Job>,
     /// What its shares must meet.
     pub(super) target: Target,
-    pub(super) seen: Seen,
 }
 
 /// The last few, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Issued(VecDeque<Entry>);
+pub(super) struct Issued {
+    jobs: VecDeque<Entry>,
+    /// By tip and not by job: two jobs of one pool may have one coinbase, and their shares one header.
+    seen: VecDeque<(BlockHash, Seen)>,
+}
 
 impl Issued {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(super) fn latest(&self) -> Option<&Job> {
+        self.jobs.back().map(|entry| entry.job.as_ref())
     }
 
     pub(super) fn nothing_counted(&self) -> bool {
-        self.0.iter().all(|entry| entry.seen.is_empty())
+        self.seen.iter().all(|(_, seen)| seen.is_empty())
     }
 
     pub(super) fn push(&mut self, job: Arc<Job>, target: Target) {
-        // A job that is given again keeps its set: its shares must not count twice.
-        if let Some(entry) = self.find(job.id) {
-            entry.target = entry.target.max(target);
-            return;
-        }
-        if self.0.len() >= JOBS_KEPT {
-            self.0.pop_front();
-        }
         // Some firmware works on at the new difficulty on the old jobs. An easier one is held against
         // no share; a harder one is not asked of jobs that were issued before it.
-        self.0.iter_mut().for_each(|entry| entry.target = entry.target.max(target));
-        self.0.push_back(Entry { job, target, seen: Seen::default() });
+        self.jobs.iter_mut().for_each(|entry| entry.target = entry.target.max(target));
+        // A job that is given again, because its pool is used again, is the newest again.
+        let again = self.jobs.iter().position(|entry| entry.job.id == job.id);
+        let entry = again.and_then(|place| self.jobs.remove(place)).unwrap_or(Entry { job, target });
+        if self.jobs.len() >= JOBS_KEPT {
+            self.jobs.pop_front();
+        }
+        let previous = entry.job.head.previous;
+        self.jobs.push_back(entry);
+        let jobs = &self.jobs;
+        self.seen.retain(|(tip, _)| jobs.iter().any(|entry| entry.job.head.previous == *tip));
+        if !self.seen.iter().any(|(tip, _)| *tip == previous) {
+            self.seen.push_back((previous, Seen::default()));
+        }
     }
 
-    pub(super) fn find(&mut self, id: JobId) -> Option<&mut Entry> {
-        self.0.iter_mut().find(|entry| entry.job.id == id)
+    /// A job that was issued, and the shares that were counted on its tip.
+    pub(super) fn find(&mut self, id: JobId) -> Option<(&Entry, &mut Seen)> {
+        let entry = self.jobs.iter().find(|entry| entry.job.id == id)?;
+        let tip = entry.job.head.previous;
+        let (_, seen) = self.seen.iter_mut().find(|(known, _)| *known == tip)?;
+        Some((entry, seen))
     }
 }

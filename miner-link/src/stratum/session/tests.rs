@@ -1,7 +1,10 @@
+mod properties;
+mod quirks;
+
 use super::*;
 use crate::testkit::{TIME, job, mine};
 
-const EXTRANONCE: [u8; 4] = [0, 0, 0, 1];
+const EXTRANONCE: [u8; 2] = [0, 1];
 
 fn at(seconds: u64) -> Now {
     Now { since_start: Duration::from_secs(seconds), unix: TIME + u32::try_from(seconds).unwrap() }
@@ -27,7 +30,7 @@ const SUBSCRIBE: &str = r#"{"id":1,"method":"mining.subscribe","params":["cpumin
 const AUTHORIZE: &str = r#"{"id":2,"method":"mining.authorize","params":["alice.rig1","x"]}"#;
 
 fn ready() -> Session {
-    let mut session = Session::new(EXTRANONCE, at(0));
+    let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
     say(&mut session, SUBSCRIBE);
     say(&mut session, AUTHORIZE);
     session
@@ -42,7 +45,7 @@ fn submit(job: &str, nonce: u32, name: &str) -> String {
 #[test]
 fn a_job_goes_to_who_subscribed_and_authorised_in_any_order() {
     for order in [[SUBSCRIBE, AUTHORIZE], [AUTHORIZE, SUBSCRIBE]] {
-        let mut session = Session::new(EXTRANONCE, at(0));
+        let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
         assert_eq!(session.handle(Input::Job(job(1, 1)), at(0)), []);
         assert_eq!(methods(&say(&mut session, order[0])), ["reply"]);
         let lines = say(&mut session, order[1]);
@@ -63,9 +66,9 @@ fn without_a_job_there_is_none_to_serve() {
 
 #[test]
 fn subscribing_tells_the_extranonce() {
-    let mut session = Session::new(EXTRANONCE, at(0));
+    let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
     let reply = &say(&mut session, SUBSCRIBE)[0];
-    assert_eq!(reply["result"][1], json!("00000001"));
+    assert_eq!(reply["result"][1], json!("0001"));
     assert_eq!(reply["result"][2], json!(4));
     assert_eq!(reply["result"][0][1][0], json!("mining.notify"));
 }
@@ -104,8 +107,13 @@ fn refusals_have_the_numbers_that_miners_know() {
         assert_eq!(reply["result"], Value::Null, "{name}");
     }
     session.handle(Input::Job(job(2, 2)), at(3));
-    assert_eq!(say(&mut session, &submit("1", miss, "alice.rig1"))[0]["error"][0], json!(21), "stale");
-    let mut fresh = Session::new(EXTRANONCE, at(0));
+    let late = |session: &mut Session, seconds| {
+        let line = submit("1", miss, "alice.rig1");
+        sent(&session.handle(Input::Line(line.as_bytes()), at(seconds)))[0]["error"][0].clone()
+    };
+    assert_eq!(late(&mut session, 6), json!(23), "on its way when the tip moved");
+    assert_eq!(late(&mut session, 7), json!(21), "stale");
+    let mut fresh = Session::new(EXTRANONCE, Rules::default(), at(0));
     assert_eq!(say(&mut fresh, &submit("1", miss, "alice.rig1"))[0]["error"][0], json!(25));
     for name in ["", "a b", "ä", "a\u{7}", &"x".repeat(65)] {
         let line = json!({"id": 4, "method": "mining.authorize", "params": [name]}).to_string();
@@ -115,7 +123,7 @@ fn refusals_have_the_numbers_that_miners_know() {
 
 #[test]
 fn version_rolling_is_granted_within_the_mask() {
-    let mut session = Session::new(EXTRANONCE, at(0));
+    let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
     let line = r#"{"id":1,"method":"mining.configure","params":[["version-rolling","minimum-difficulty","x"],
         {"version-rolling.mask":"ffffffff"}]}"#;
     let granted = &say(&mut session, &line.replace('\n', ""))[0]["result"];
@@ -126,7 +134,7 @@ fn version_rolling_is_granted_within_the_mask() {
 
 #[test]
 fn a_suggestion_is_heard_at_once_and_repeating_it_changes_nothing() {
-    let mut session = Session::new(EXTRANONCE, at(0));
+    let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
     let mut work = crate::testkit::template(120, 0, 1);
     work.target = Level::new(40).target();
     let payee = crdt::testkit::payee(9);
@@ -143,9 +151,9 @@ fn a_suggestion_is_heard_at_once_and_repeating_it_changes_nothing() {
 
 #[test]
 fn who_says_nothing_or_nonsense_is_let_go() {
-    let mut silent = Session::new(EXTRANONCE, at(0));
-    assert_eq!(silent.handle(Input::Tick, at(30)), []);
-    assert_eq!(silent.handle(Input::Tick, at(31)), [Effect::Close(End::Handshake)]);
+    let mut silent = Session::new(EXTRANONCE, Rules::default(), at(0));
+    assert_eq!(silent.handle(Input::Tick, at(15)), []);
+    assert_eq!(silent.handle(Input::Tick, at(16)), [Effect::Close(End::Handshake)]);
     let mut idle = ready();
     assert_eq!(idle.handle(Input::Tick, at(900)), []);
     assert_eq!(idle.handle(Input::Tick, at(902)), [Effect::Close(End::Idle)]);
