@@ -32,7 +32,11 @@ struct Bench {
 
 const BENCHES: [Bench; 2] = [
     Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run },
-    Bench { name: "stratum", about: "serve miners, tell them of tips, switch their pools", run: stratum::run },
+    Bench {
+        name: "stratum",
+        about: "serve miners, tell them of tips, switch their pools",
+        run: stratum::run,
+    },
 ];
 
 /// Measure what things cost beside the least they could cost. Run it in release mode.
