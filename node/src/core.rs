@@ -12,6 +12,7 @@ mod keygen;
 mod money;
 mod peers;
 mod record;
+mod transcript;
 mod workspace;
 
 use crate::api::dto::{Answer, Command};
@@ -114,8 +115,12 @@ pub struct Start {
     pub lost: Option<String>,
     /// The other records of the journal.
     pub records: Vec<Record>,
-    /// Our key share and the transcript it came from, if there are any.
-    pub share: Option<(KeyShare, Vec<u8>)>,
+    /// Our key share, if there is one and it is not locked.
+    pub share: Option<KeyShare>,
+    /// The transcript that the key came from, if we have it.
+    pub transcript: Option<Vec<u8>>,
+    /// The share stays sealed: the node takes part in everything but signing.
+    pub share_locked: bool,
     /// The sealed state of an unfinished key generation.
     pub keygen: Option<Zeroizing<Vec<u8>>>,
     /// What the wallet knew.
@@ -151,6 +156,7 @@ pub struct Node {
     view: OnceCell<Arc<wallet::View>>,
     follow_anew: bool,
     signer: Option<Signer>,
+    record: transcript::KeyRecord,
     keygen: keygen::Keygen,
     peers: peers::Peers,
     ceremonies: BTreeMap<Subject, Ceremony>,
@@ -216,6 +222,7 @@ impl Node {
             view: OnceCell::new(),
             follow_anew: false,
             signer: None,
+            record: transcript::KeyRecord::new(start.share_locked),
             keygen: keygen::Keygen::new(start.keygen),
             peers: peers::Peers::new(start.bootstrap),
             ceremonies: BTreeMap::new(),
@@ -234,9 +241,7 @@ impl Node {
             now,
             effects: VecDeque::new(),
         };
-        if let Some((share, transcript)) = start.share {
-            node.take_share(share, &transcript)?;
-        }
+        node.use_key_record(start.share, start.transcript)?;
         node.recall_decided(&start.records);
         node.note_certificates();
         node.open_treasury(start.wallet)?;
@@ -299,6 +304,7 @@ impl Node {
         self.say_decided_again();
         self.introduce();
         self.drive_keygen();
+        self.fetch_transcript();
         self.open_treasury_when_ready();
         self.drive_ceremonies();
     }

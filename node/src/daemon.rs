@@ -77,6 +77,7 @@ pub async fn run(
     home: Home,
     config: Config,
     keystore: Keystore,
+    share_locked: bool,
     ready: impl FnOnce(&Charter, &Config),
 ) -> Outcome<()> {
     let charter = read_charter(&home)?;
@@ -101,7 +102,7 @@ pub async fn run(
     let events = broadcast::Sender::new(events::BEHIND_MAX);
     let ends =
         Ends { net: net_commands, chain: chain_questions, verified: verified_in, events: events.clone() };
-    let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, ends)?;
+    let mut daemon = Daemon::open(home, &config, charter.clone(), keystore, share_locked, ends)?;
     let mut tasks: JoinSet<Outcome<()>> = JoinSet::new();
     tasks.spawn(net::run(key, charter.id(), listen, net_events_in, net_commands_out));
     tasks.spawn(server::serve(listener, questions_in, events, cookie, link_token));
@@ -170,7 +171,14 @@ fn tokens(home: &Home) -> Outcome<(String, String)> {
 }
 
 impl Daemon {
-    fn open(home: Home, config: &Config, charter: Charter, keystore: Keystore, ends: Ends) -> Outcome<Self> {
+    fn open(
+        home: Home,
+        config: &Config,
+        charter: Charter,
+        keystore: Keystore,
+        share_locked: bool,
+        ends: Ends,
+    ) -> Outcome<Self> {
         let (journal, records, journal_intact) = open_journal(&home)?;
         let mut store = Store::open(&home)?;
         let fail = |error: &dyn std::fmt::Display| Failure::because("cannot open the wallet", error);
@@ -198,7 +206,9 @@ impl Daemon {
             own,
             others: entries,
             lost,
-            share: kept_share(&home, &keystore)?,
+            share: if share_locked { None } else { kept_share(&home, &keystore)? },
+            transcript: kept_transcript(&home)?,
+            share_locked,
             keygen: keystore.load(Node::KEYGEN_SECRET)?,
             wallet: kept.map_err(|error| fail(&error))?,
             addresses: vec![config.announce.clone().unwrap_or_else(|| config.listen.clone())],
@@ -390,13 +400,17 @@ fn mark_of(journal: &std::path::Path, id: [u8; 16]) -> Outcome<Vec<u8>> {
     Ok([&id[..], &file.dev().to_be_bytes(), &file.ino().to_be_bytes()].concat())
 }
 
-fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<(threshold::KeyShare, Vec<u8>)>> {
-    let transcript = home.blob(Node::TRANSCRIPT_BLOB);
-    if !transcript.exists() {
-        return Ok(None); // a key generation that did not finish goes on from its own state
+/// The share, unless its key generation has not finished: that goes on from its own state.
+fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<threshold::KeyShare>> {
+    if keystore.load(Node::KEYGEN_SECRET)?.is_some() && !home.blob(Node::TRANSCRIPT_BLOB).exists() {
+        return Ok(None);
     }
-    let Some(share) = keystore.share(Node::EPOCH)? else { return Ok(None) };
-    Ok(Some((share, home::read(&transcript)?)))
+    keystore.share(Node::EPOCH)
+}
+
+fn kept_transcript(home: &Home) -> Outcome<Option<Vec<u8>>> {
+    let path = home.blob(Node::TRANSCRIPT_BLOB);
+    path.exists().then(|| home::read(&path)).transpose()
 }
 
 fn read_lines(path: &std::path::Path) -> Vec<String> {

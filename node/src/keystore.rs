@@ -199,6 +199,12 @@ pub fn share_name(epoch: u32) -> String {
     format!("share-{epoch}.sealed")
 }
 
+/// Whether `home` holds a member key.
+#[must_use]
+pub fn exists(home: &Home) -> bool {
+    home.secret(MEMBER).exists()
+}
+
 /// Put restored secrets into `home`.
 ///
 /// # Errors

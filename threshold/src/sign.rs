@@ -47,8 +47,8 @@ pub enum Rejected {
     /// The session name is in use for something else.
     #[error("session {0} is taken")]
     SessionTaken(SessionId),
-    /// Too many sessions are open.
-    #[error("{open} sessions are open")]
+    /// This coordinator has too many sessions open.
+    #[error("{open} sessions of this coordinator are open")]
     Busy {
         /// How many.
         open: usize,

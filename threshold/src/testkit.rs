@@ -137,7 +137,10 @@ impl Keys {
                     }
                     Effect::AskSign(to, package) => {
                         let signer = signers.get_mut(&to).expect("a signer for each party");
-                        (to, signer.sign(&package, now).ok().map(|shares| Input::Shares(to, shares)))
+                        (
+                            to,
+                            signer.sign(party(1), &package, now).ok().map(|shares| Input::Shares(to, shares)),
+                        )
                     }
                     Effect::WakeAt(_) => continue,
                     Effect::Done(outcome) => return Report { outcome, sessions },

@@ -1,5 +1,7 @@
 //! `guild share …`: one encrypted file that the stock `age` tool opens.
 
+mod check;
+
 use super::say::Say;
 use crate::config::Config;
 use crate::core::Node;
@@ -27,6 +29,22 @@ pub(crate) enum Share {
         /// A file with the passphrase of the backup. Default: that of the keys.
         #[arg(long, value_name = "FILE")]
         backup_passphrase_file: Option<PathBuf>,
+        /// A file with the passphrase of your keys.
+        #[arg(long, env = "GUILD_PASSPHRASE_FILE", value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Prove that the share here is whole and of the guild's key. Signs nothing.
+    Check {
+        /// A file with the passphrase of your keys.
+        #[arg(long, env = "GUILD_PASSPHRASE_FILE", value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Rebuild a lost share from your member key and the transcript of the key generation.
+    Recover {
+        /// The transcript, such as the file `blobs/transcript-1` of any member. Default: the one here, which
+        /// a running node fetches from the others.
+        #[arg(long, value_name = "FILE")]
+        transcript: Option<PathBuf>,
         /// A file with the passphrase of your keys.
         #[arg(long, env = "GUILD_PASSPHRASE_FILE", value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -93,6 +111,16 @@ impl Share {
                 say.data(&data, || format!("{what} written to {}", file.display()));
                 say.hint(&format!("try it: age --decrypt {} | head -c 40", file.display()));
             }
+            Self::Check { passphrase_file } => {
+                let proof = check::check(home, &open_keys(home, passphrase_file)?)?;
+                say.data(&proof.json(), || format!("the share is whole: {proof}"));
+            }
+            Self::Recover { transcript, passphrase_file } => {
+                let keystore = open_keys(home, passphrase_file)?;
+                let proof = check::recover(home, &keystore, transcript.as_deref())?;
+                say.data(&proof.json(), || format!("the share is rebuilt: {proof}"));
+                say.hint("guild start");
+            }
             Self::Restore { file, passphrase_file } => {
                 let passphrase = keystore::passphrase(passphrase_file.as_deref())?;
                 let backup = open(&file, &passphrase)?;
@@ -106,6 +134,11 @@ impl Share {
         }
         Ok(())
     }
+}
+
+fn open_keys(home: &Home, passphrase_file: Option<PathBuf>) -> Outcome<Keystore> {
+    let file = passphrase_file.or(Config::load(&home.config())?.passphrase_file);
+    Keystore::open(home, &keystore::passphrase(file.as_deref())?)
 }
 
 fn fail(error: &dyn std::fmt::Display) -> Failure {
@@ -166,18 +199,33 @@ fn restore(home: &Home, backup: &Backup, passphrase: &str, passphrase_file: Opti
     let mut config: Config = toml::from_str(&backup.config).map_err(|error| fail(&error))?;
     config.passphrase_file =
         passphrase_file.map(std::path::absolute).transpose().map_err(|error| fail(&error))?;
+    // all of the file is read before any of it is written
+    let (member, recovery) = (bytes(&backup.member_hex)?, bytes(&backup.recovery_hex)?);
+    let charter = backup.charter_hex.as_deref().map(bytes).transpose()?;
+    let transcript = backup.transcript_hex.as_deref().map(bytes).transpose()?;
+    let share = backup.share_hex.as_deref().map(bytes).transpose()?;
+    let share = share.map(|share| threshold::KeyShare::from_bytes(&share)).transpose();
+    let share = share.map_err(|error| fail(&error))?;
+    if keystore::exists(home) && !home.config().exists() {
+        let root = home.root().display();
+        let detail = format!(
+            "{root} holds keys but no node, perhaps of a restore that was cut off; take an empty folder"
+        );
+        return Err(Failure::conflict(detail));
+    }
     home.create()?;
-    let keystore =
-        keystore::restore(home, passphrase, &bytes(&backup.member_hex)?, &bytes(&backup.recovery_hex)?)?;
+    let keystore = keystore::restore(home, passphrase, &member, &recovery)?;
     home::write_new(&home.card(), backup.card.as_bytes())?;
-    if let Some(charter) = &backup.charter_hex {
-        home::write_private(&home.charter(), &bytes(charter)?)?;
+    if let Some(charter) = &charter {
+        home::write_private(&home.charter(), charter)?;
     }
     home::write_private(&home.peers(), backup.peers.as_bytes())?;
-    if let (Some(share), Some(transcript)) = (&backup.share_hex, &backup.transcript_hex) {
-        let share = threshold::KeyShare::from_bytes(&bytes(share)?).map_err(|error| fail(&error))?;
-        keystore.store_share(backup.epoch, &share)?;
-        home::write_private(&home.blob(Node::TRANSCRIPT_BLOB), &bytes(transcript)?)?;
+    // without its transcript a share rests until a peer gave it
+    if let Some(share) = &share {
+        keystore.store_share(backup.epoch, share)?;
+    }
+    if let Some(transcript) = &transcript {
+        home::write_private(&home.blob(Node::TRANSCRIPT_BLOB), transcript)?;
     }
     drop(daemon::new_journal(home)?); // without a mark: it is not the one these keys began with
     config.save(&home.config())

@@ -16,6 +16,9 @@ pub(crate) struct Start {
     /// A file with the passphrase of your keys. Asked for without.
     #[arg(long, env = "GUILD_PASSPHRASE_FILE", value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Leave the key share sealed: the node takes part in everything but signing, and says so.
+    #[arg(long)]
+    locked: bool,
     /// How log lines look.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -38,7 +41,7 @@ impl Start {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::because("cannot start", error))?;
         let root = home.root().display().to_string();
-        runtime.block_on(daemon::run(home.clone(), config, keystore, |charter, config| {
+        runtime.block_on(daemon::run(home.clone(), config, keystore, self.locked, |charter, config| {
             let data = serde_json::json!({
                 "v": 1, "guild": charter.id().to_string(), "network": charter.network.to_string(),
                 "api": config.api.to_string(), "listen": config.listen,

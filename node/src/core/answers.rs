@@ -76,6 +76,9 @@ impl Node {
         };
         let state = self.state();
         let mut waits = Vec::new();
+        if let Some((what, todo)) = self.without_share() {
+            waits.push(wait(what, vec![], todo));
+        }
         if let Some(why) = &self.chain_lost {
             waits.push(wait(
                 &format!("bitcoind: {why}"),

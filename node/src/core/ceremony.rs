@@ -117,8 +117,7 @@ impl Node {
 
     fn open_ceremony(&mut self, ask: Ask) -> Result<(Coordinator, Option<CheckedTx>), Refusal> {
         let Authorised { request, checked } = self.request_to_ask(ask)?;
-        let no_share = || Refusal::new("key share", "a share of the group key here", "none");
-        let keys = self.signer.as_ref().ok_or_else(no_share)?.keys().clone();
+        let keys = self.signer.as_ref().ok_or_else(|| self.no_share())?.keys().clone();
         let order = self.seat_order(&ask.subject());
         let ranked = order.iter().filter_map(|member| self.party_of(member)).collect();
         let mut seed = [0; 32];
@@ -138,7 +137,7 @@ impl Node {
     pub(super) fn peer_left(&mut self, peer: MemberId) {
         let Some(party) = self.party_of(&peer) else { return };
         for subject in self.ceremonies.keys().copied().collect::<Vec<_>>() {
-            self.feed(subject, Input::Silent(party));
+            self.feed(subject, Input::Gone(party));
         }
     }
 
@@ -162,10 +161,10 @@ impl Node {
         let input = match response {
             Some(Response::Commitments(bytes)) => match Commitments::from_wire(&bytes) {
                 Ok(commitments) if commitments.session == session => Input::Commitments(party, commitments),
-                _ => Input::Silent(party),
+                _ => Input::Silent(party, session),
             },
-            Some(Response::Refused(refusal)) => Input::Refused(party, refusal),
-            _ => Input::Silent(party),
+            Some(Response::Refused(refusal)) => Input::Refused(party, session, refusal),
+            _ => Input::Silent(party, session),
         };
         self.feed(ask.subject(), input);
     }
@@ -180,10 +179,10 @@ impl Node {
         let input = match response {
             Some(Response::Shares(bytes)) => match Shares::from_wire(&bytes) {
                 Ok(shares) if shares.session == session => Input::Shares(party, shares),
-                _ => Input::Silent(party),
+                _ => Input::Silent(party, session),
             },
-            Some(Response::Refused(refusal)) => Input::Refused(party, refusal),
-            _ => Input::Silent(party),
+            Some(Response::Refused(refusal)) => Input::Refused(party, session, refusal),
+            _ => Input::Silent(party, session),
         };
         self.feed(ask.subject(), input);
     }
@@ -213,7 +212,7 @@ impl Node {
         if member == self.me {
             let input = match self.commit(member, ask, session, request) {
                 Ok(commitments) => Input::Commitments(party, commitments),
-                Err(refusal) => Input::Refused(party, refusal),
+                Err(refusal) => Input::Refused(party, session, refusal),
             };
             return self.feed(subject, input);
         }
@@ -224,14 +223,14 @@ impl Node {
 
     fn ask_sign(&mut self, ask: Ask, party: PartyId, package: threshold::sign::SigningPackage) {
         let Some(member) = self.seat_of(party) else { return };
+        let session = package.session;
         if member == self.me {
             let input = match self.share(member, ask, &package) {
                 Ok(shares) => Input::Shares(party, shares),
-                Err(refusal) => Input::Refused(party, refusal),
+                Err(refusal) => Input::Refused(party, session, refusal),
             };
             return self.feed(ask.subject(), input);
         }
-        let session = package.session;
         let request = Request::Sign { ask, package: package.to_wire() };
         self.ask(member, request, Pending::Sign(ask, party, session));
     }

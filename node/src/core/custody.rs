@@ -13,7 +13,7 @@ use crdt::{MemberId, Passing};
 use threshold::sign::{
     CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, SigningPackage, TransactionRequest,
 };
-use threshold::{SessionId, Wire as _};
+use threshold::{PartyId, SessionId, Wire as _};
 use wallet::CheckedTx;
 
 /// What this node is willing to sign, and what it must remember before it does.
@@ -141,17 +141,23 @@ impl Node {
         session: SessionId,
         expected: RequestId,
     ) -> Result<threshold::sign::Commitments, Refusal> {
+        let party = self.coordinator_of(&coordinator)?;
         let authorised = self.authorise(ask)?;
         let (ours, theirs) = (authorised.request.id(), expected);
         if ours != theirs {
             return Err(Refusal::new("same request", ours.to_string(), theirs.to_string()));
         }
-        let party = self.party_of(&coordinator);
-        let party = party.ok_or_else(|| Refusal::new("co-signer", "a co-signer asking", "somebody else"))?;
-        let signer = self.signer.as_mut().ok_or_else(no_share)?;
+        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         signer
             .commit(&authorised.request, session, party, &mut &mut *self.rng, self.now)
             .map_err(|why| Refusal::new("signing session", "a seat that can be taken", why.to_string()))
+    }
+
+    /// The seat of who asks, and that there is a share here to ask for: before any other work.
+    fn coordinator_of(&self, coordinator: &MemberId) -> Result<PartyId, Refusal> {
+        let party = self.party_of(coordinator);
+        let party = party.ok_or_else(|| Refusal::new("co-signer", "a co-signer asking", "somebody else"))?;
+        self.signer.as_ref().map(|_| party).ok_or_else(|| self.no_share())
     }
 
     /// Answer a coordinator that has all commitments.
@@ -172,18 +178,15 @@ impl Node {
         ask: Ask,
         package: &SigningPackage,
     ) -> Result<threshold::sign::Shares, Refusal> {
+        let party = self.coordinator_of(&coordinator)?;
         let authorised = self.authorise(ask)?;
         if authorised.request.id() != package.request {
             let (ours, theirs) = (authorised.request.id().to_string(), package.request.to_string());
             return Err(Refusal::new("same request", ours, theirs));
         }
-        let party = self.party_of(&coordinator);
-        let signer = self.signer.as_mut().ok_or_else(no_share)?;
-        if signer.coordinator(package.session) != party {
-            return Err(Refusal::new("signing session", "the coordinator of the session", "another member"));
-        }
+        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         let shares = signer
-            .sign(package, self.now)
+            .sign(party, package, self.now)
             .map_err(|why| Refusal::new("signing session", "a session with fresh nonces", why.to_string()))?;
         // Effects are carried out in order: the intent is on the disk before the answer leaves.
         if let Some(checked) = &authorised.checked {
@@ -195,8 +198,4 @@ impl Node {
         }
         Ok(shares)
     }
-}
-
-fn no_share() -> Refusal {
-    Refusal::new("key share", "a share of the group key here", "none")
 }

@@ -46,6 +46,11 @@ impl Keygen {
         }
     }
 
+    /// Whether nothing is under way or kept.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.session.is_none() && self.kept.is_none()
+    }
+
     /// For whom the key generation waits.
     pub(super) fn waiting(&self) -> Option<Waiting> {
         self.session.as_ref().map(Session::waiting_on)
@@ -69,7 +74,11 @@ impl Node {
         // Its messages go straight from each to each: there is no use in beginning before all are here.
         let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
         let all_here = self.keygen.kept.is_some() || self.charter.co_signers.iter().all(here);
-        let ready = self.signer.is_none() && self.tip.is_some() && self.state().founded() && all_here;
+        let ready = self.signer.is_none()
+            && self.makes_a_key()
+            && self.tip.is_some()
+            && self.state().founded()
+            && all_here;
         if ready && self.keygen.session.is_none() && self.keygen.failed.is_none() && self.recovery.is_none() {
             match self.begin_keygen() {
                 Ok(session) => self.keygen.session = session,
@@ -83,6 +92,11 @@ impl Node {
         }
         self.feed_statements();
         self.carry_out_keygen();
+    }
+
+    /// A key that all said they stored is not made again by who lost its share of it.
+    fn makes_a_key(&self) -> bool {
+        self.keygen.kept.is_some() || (self.state().key.is_none() && !self.has_transcript())
     }
 
     fn begin_keygen(&mut self) -> Result_<Option<Session>> {
@@ -222,8 +236,7 @@ impl Node {
                     Ok(signer) => self.signer = Some(signer),
                     Err(error) => return self.keygen.failed = Some(error.to_string()),
                 }
-                self.effects
-                    .push_back(Effect::StoreBlob(Self::TRANSCRIPT_BLOB.to_owned(), transcript.to_wire()));
+                self.keep_transcript(transcript.to_wire());
                 self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
                 self.keygen.session = None;
                 self.keygen.changes.clear();
@@ -257,6 +270,12 @@ impl Node {
         {
             tracing::error!(target: "guild::wallet", %error, "cannot open the treasury");
         }
+    }
+
+    /// The name of the key generation of this guild.
+    #[must_use]
+    pub fn key_session(guild: &crdt::GuildId) -> SessionId {
+        SessionId::dkg(guild.to_bytes(), EPOCH, ATTEMPT)
     }
 
     /// The epoch of the key that founders make.

@@ -57,6 +57,8 @@ pub(super) enum Pending {
     Commit(Ask, PartyId, SessionId),
     /// For shares.
     Sign(Ask, PartyId, SessionId),
+    /// For the transcript of the key.
+    Transcript,
 }
 
 /// What came of entries that were put into the document.
@@ -205,6 +207,7 @@ impl Node {
             Request::Charter => Response::Charter(self.charter.to_bytes()),
             Request::Sync(question) => self.answer_sync(from, &question),
             _ if !member => Response::NotAllowed,
+            Request::Transcript => self.answer_transcript(),
             Request::Dkg(message) => {
                 self.keygen_message(&message);
                 Response::Taken
@@ -244,7 +247,8 @@ impl Node {
             (Pending::Sync(number), _) => self.sync(machine::Input::Answer(from, number, None)),
             (Pending::Commit(ask, party, session), response) => self.committed(ask, party, session, response),
             (Pending::Sign(ask, party, session), response) => self.shared(ask, party, session, response),
-            (Pending::Sent, _) => {}
+            (Pending::Transcript, Some(Response::Transcript(bytes))) => self.take_transcript(from, bytes),
+            (Pending::Transcript | Pending::Sent, _) => {}
         }
     }
 

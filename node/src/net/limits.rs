@@ -4,8 +4,9 @@ use std::time::Duration;
 
 /// Bytes of a request at most: a signing package of many inputs fits.
 pub const REQUEST_MAX: u64 = 1024 * 1024;
-/// Bytes of a response at most: a page of entries and its frame.
-pub const RESPONSE_MAX: u64 = 512 * 1024;
+/// Bytes of a response at most: the transcript of a key of 100 co-signers, which is longer than a page of
+/// entries.
+pub const RESPONSE_MAX: u64 = 1_280 * 1024;
 /// How long a request may go unanswered.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of one connection in flight.

@@ -37,6 +37,8 @@ pub enum Request {
         /// The commitments of all seats.
         package: Vec<u8>,
     },
+    /// "Give me the transcript of the key": it is public to members, and what rebuilds a lost share.
+    Transcript,
 }
 
 /// What a node answers.
@@ -56,6 +58,8 @@ pub enum Response {
     Refused(Refusal),
     /// The asker has no right to this.
     NotAllowed,
+    /// The transcript of the key ([`threshold::dkg::Transcript`]).
+    Transcript(Vec<u8>),
 }
 
 /// Reads and writes both, within bounds.

@@ -25,15 +25,15 @@ pub(crate) struct Durable {
     pub(crate) journal: Vec<Record>,
     stored: Vec<Signed>,
     secrets: BTreeMap<String, Vec<u8>>,
-    share: Option<Vec<u8>>,
-    blobs: BTreeMap<String, Vec<u8>>,
+    pub(crate) share: Option<Vec<u8>>,
+    pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     /// Whether the journal counts as whole.
     pub(crate) trusted: bool,
 }
 
 pub(crate) struct Bus {
-    people: Vec<Person>,
-    charter: Charter,
+    pub(crate) people: Vec<Person>,
+    pub(crate) charter: Charter,
     nodes: Vec<Option<Node>>,
     pub(crate) durable: Vec<Durable>,
     inbox: VecDeque<(usize, Input)>,
@@ -47,6 +47,8 @@ pub(crate) struct Bus {
     pub(crate) fuse: Option<usize>,
     /// In the place of one node somebody answers who has this document and no software of ours.
     puppet: Option<(usize, Document)>,
+    /// Nodes that start now leave their share sealed.
+    pub(crate) locked: bool,
 }
 
 impl Bus {
@@ -67,6 +69,7 @@ impl Bus {
             responses: Vec::new(),
             fuse: None,
             puppet: None,
+            locked: false,
         };
         (0..count).for_each(|index| bus.start(index));
         bus
@@ -80,8 +83,9 @@ impl Bus {
             Record::Own(bytes) => Some(verifier.verify(bytes).unwrap()),
             _ => None,
         });
-        let transcript = durable.blobs.get(Node::TRANSCRIPT_BLOB);
-        let share = durable.share.as_ref().zip(transcript);
+        let transcript = durable.blobs.get(Node::TRANSCRIPT_BLOB).cloned();
+        let unfinished = transcript.is_none() && durable.secrets.contains_key(Node::KEYGEN_SECRET);
+        let share = durable.share.as_ref().filter(|_| !(unfinished || self.locked));
         let start = Start {
             key: self.people[index].key.clone(),
             charter: self.charter.clone(),
@@ -89,7 +93,9 @@ impl Bus {
             others: durable.stored.clone(),
             lost: None,
             records: durable.journal.clone(),
-            share: share.map(|(share, blob)| (KeyShare::from_bytes(share).unwrap(), blob.clone())),
+            share: share.map(|share| KeyShare::from_bytes(share).unwrap()),
+            transcript,
+            share_locked: self.locked,
             keygen: durable.secrets.get(Node::KEYGEN_SECRET).cloned().map(Zeroizing::new),
             wallet: None,
             addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 1_000 + index)],

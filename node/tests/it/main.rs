@@ -10,5 +10,6 @@ mod bounds;
 mod bus;
 mod fuzz;
 mod machine;
+mod share;
 mod store;
 mod workspace;

@@ -15,10 +15,12 @@ pub enum Input {
     Commitments(PartyId, Commitments),
     /// A signer gave its shares.
     Shares(PartyId, Shares),
-    /// A signer will not sign this request.
-    Refused(PartyId, Refusal),
-    /// A signer cannot be reached.
-    Silent(PartyId),
+    /// A signer will not sign this request, said when asked in this session.
+    Refused(PartyId, SessionId, Refusal),
+    /// What a signer was asked in this session got no answer.
+    Silent(PartyId, SessionId),
+    /// A signer is gone: it will answer nothing.
+    Gone(PartyId),
     /// Time passed.
     Tick,
 }

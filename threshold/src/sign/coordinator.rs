@@ -120,8 +120,11 @@ impl Coordinator {
         match input {
             Input::Commitments(from, commitments) => self.committed(from, commitments, now),
             Input::Shares(from, shares) => self.shared(from, shares, now),
-            Input::Refused(from, refusal) => self.refused(from, refusal, now),
-            Input::Silent(from) => self.seated(from).map(|()| self.unseat([from], &Verdict::Silent, now)),
+            Input::Refused(from, session, refusal) => self.refused(from, session, refusal, now),
+            Input::Silent(from, session) => {
+                self.seated_in(from, session).map(|()| self.unseat([from], &Verdict::Silent, now))
+            }
+            Input::Gone(from) => self.seated(from).map(|()| self.unseat([from], &Verdict::Silent, now)),
             Input::Tick => {
                 if now >= self.asked.after(self.timeout) {
                     self.unseat(self.missing(), &Verdict::Silent, now);
@@ -165,11 +168,14 @@ impl Coordinator {
         if self.seats.contains(&party) { Ok(()) } else { Err(Rejected::NoSeat(party)) }
     }
 
+    /// Whether this party has a seat in this session, and the session is the present one.
+    fn seated_in(&self, party: PartyId, session: SessionId) -> Result<(), Rejected> {
+        self.seated(party)?;
+        if session == self.session { Ok(()) } else { Err(Rejected::NoSuchSession(session)) }
+    }
+
     fn committed(&mut self, from: PartyId, said: Commitments, now: Timestamp) -> Result<(), Rejected> {
-        self.seated(from)?;
-        if said.session != self.session {
-            return Err(Rejected::NoSuchSession(said.session));
-        }
+        self.seated_in(from, said.session)?;
         let valid = message::valid(&said.list, self.tasks.len());
         match &mut self.phase {
             Phase::Commit(commitments) => match commitments.get(&from) {
@@ -191,10 +197,7 @@ impl Coordinator {
     }
 
     fn shared(&mut self, from: PartyId, said: Shares, now: Timestamp) -> Result<(), Rejected> {
-        self.seated(from)?;
-        if said.session != self.session {
-            return Err(Rejected::NoSuchSession(said.session));
-        }
+        self.seated_in(from, said.session)?;
         let Phase::Sign { shares, .. } = &mut self.phase else { return Err(Rejected::OutOfPhase) };
         match shares.get(&from) {
             Some(first) if *first == said => return Ok(()),
@@ -206,13 +209,20 @@ impl Coordinator {
         Ok(())
     }
 
-    /// A refusal stands whenever it comes, also from who was taken for silent.
-    fn refused(&mut self, from: PartyId, refusal: Refusal, now: Timestamp) -> Result<(), Rejected> {
+    /// A refusal from who was taken for silent stands, however late. From who has a seat it counts in the
+    /// present session only: what was refused before (too busy, no chain) says nothing of now.
+    fn refused(
+        &mut self,
+        from: PartyId,
+        session: SessionId,
+        refusal: Refusal,
+        now: Timestamp,
+    ) -> Result<(), Rejected> {
         match self.verdicts.get_mut(&from) {
             Some(verdict @ Verdict::Silent) => *verdict = Verdict::Refused(refusal),
             Some(_) => return Err(Rejected::Duplicate(from)),
             None => {
-                self.seated(from)?;
+                self.seated_in(from, session)?;
                 self.unseat([from], &Verdict::Refused(refusal), now);
             }
         }

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 /// How long nonces wait for their coordinator.
 pub const NONCE_LIFE: Duration = Duration::from_secs(60);
-/// Most sessions open at once. With 200 inputs each they hold some megabytes.
-pub const MAX_OPEN_SESSIONS: usize = 64;
+/// Most sessions that one coordinator has open here at once: no coordinator can take the seats of another.
+/// With 200 inputs each, those of 100 coordinators hold some tens of megabytes.
+pub const MAX_OPEN_SESSIONS: usize = 8;
 
 /// A member's share at work, for one key.
 ///
@@ -28,13 +29,13 @@ pub const MAX_OPEN_SESSIONS: usize = 64;
 pub struct Signer {
     share: KeyShare,
     keys: PublicKeys,
-    open: BTreeMap<SessionId, Open>,
+    /// A session is its coordinator's: what one asks does nothing to the sessions of another.
+    open: BTreeMap<(PartyId, RequestId), Open>,
 }
 
 #[derive(Debug)]
 struct Open {
-    request: RequestId,
-    coordinator: PartyId,
+    session: SessionId,
     tasks: Vec<Task>,
     nonces: OneShot,
     commitments: Commitments,
@@ -66,9 +67,9 @@ impl Signer {
 
     /// Draw nonces for a request that the caller is willing to sign, and commit to them.
     ///
-    /// A request has one open session: a new one, from whichever coordinator, drops the nonces of the one
-    /// before. The same session asked again is answered with the same commitments. `rng` must be the
-    /// operating system's.
+    /// Each coordinator has one open session for a request: a new one drops the nonces of the one before,
+    /// and of no other coordinator's. The same session asked again is answered with the same commitments.
+    /// `rng` must be the operating system's.
     ///
     /// # Errors
     ///
@@ -83,52 +84,61 @@ impl Signer {
         now: Timestamp,
     ) -> Result<Commitments, Rejected> {
         self.expire(now);
-        let id = request.id();
         if !self.keys.threshold().has(coordinator) {
             return Err(Rejected::NotAParty(coordinator));
         }
-        if let Some(open) = self.open.get(&session) {
-            let same = (open.request, open.coordinator) == (id, coordinator);
-            return if same { Ok(open.commitments.clone()) } else { Err(Rejected::SessionTaken(session)) };
+        let place = (coordinator, request.id());
+        if let Some((taken, open)) = self.find(coordinator, session) {
+            return if taken == place {
+                Ok(open.commitments.clone())
+            } else {
+                Err(Rejected::SessionTaken(session))
+            };
         }
         let tasks = plan(request, &self.keys)?;
-        let replaces = self.open.values().any(|open| open.request == id);
-        if !replaces && self.open.len() >= MAX_OPEN_SESSIONS {
-            return Err(Rejected::Busy { open: self.open.len() });
+        let open = self.open.keys().filter(|other| other.0 == coordinator && **other != place).count();
+        if open >= MAX_OPEN_SESSIONS {
+            return Err(Rejected::Busy { open });
         }
-        self.open.retain(|_, open| open.request != id);
         let (nonces, list) = OneShot::draw(tasks.len(), &self.share, rng);
         let commitments = Commitments { session, list: list.iter().map(message::write).collect() };
         let expires = now.after(NONCE_LIFE);
-        let open =
-            Open { request: id, coordinator, tasks, nonces, commitments: commitments.clone(), expires };
-        self.open.insert(session, open);
+        let open = Open { session, tasks, nonces, commitments: commitments.clone(), expires };
+        self.open.insert(place, open);
         Ok(commitments)
     }
 
-    /// Give our shares, once. The caller makes its intent durable before they leave.
+    /// Give our shares to the coordinator of the session, once. The caller makes its intent durable before
+    /// they leave.
     ///
     /// # Errors
     ///
-    /// [`Rejected::NoSuchSession`] if the session was never open, is over, or its nonces expired. Any other
-    /// rejection leaves the session open, since nothing was signed, except [`Rejected::Failed`], after
-    /// which the nonces are gone.
-    pub fn sign(&mut self, package: &SigningPackage, now: Timestamp) -> Result<Shares, Rejected> {
+    /// [`Rejected::NoSuchSession`] if this coordinator never opened the session, or it is over, or its nonces
+    /// expired. Any other rejection leaves the session open, since nothing was signed, except
+    /// [`Rejected::Failed`], after which the nonces are gone.
+    pub fn sign(
+        &mut self,
+        coordinator: PartyId,
+        package: &SigningPackage,
+        now: Timestamp,
+    ) -> Result<Shares, Rejected> {
         self.expire(now);
         let session = package.session;
-        let open = self.open.get(&session).ok_or(Rejected::NoSuchSession(session))?;
-        self.check(open, package)?;
+        let none = Rejected::NoSuchSession(session);
+        let (place, open) = self.find(coordinator, session).ok_or(none.clone())?;
+        self.check(place.1, open, package)?;
         let packages = package.open(&open.tasks)?;
         // from here on this session cannot sign again, whatever happens
-        let Some(open) = self.open.remove(&session) else { return Err(Rejected::NoSuchSession(session)) };
+        let open = self.open.remove(&place).ok_or(none)?;
         let shares = open.nonces.spend(&open.tasks, &packages, &self.share);
         Ok(Shares { session, list: shares.map_err(|_| Rejected::Failed(session))? })
     }
 
-    /// The coordinator of an open session.
-    #[must_use]
-    pub fn coordinator(&self, session: SessionId) -> Option<PartyId> {
-        self.open.get(&session).map(|open| open.coordinator)
+    /// The session of this name that this coordinator opened.
+    fn find(&self, coordinator: PartyId, session: SessionId) -> Option<((PartyId, RequestId), &Open)> {
+        let mut open = self.open.iter();
+        open.find(|(place, open)| place.0 == coordinator && open.session == session)
+            .map(|(place, open)| (*place, open))
     }
 
     /// Drop expired nonces. Every call does so; call it on a timer too, so that they do not linger.
@@ -138,12 +148,12 @@ impl Signer {
 
     /// Drop the nonces of a request, when the caller is no longer willing.
     pub fn forget(&mut self, request: RequestId) {
-        self.open.retain(|_, open| open.request != request);
+        self.open.retain(|place, _| place.1 != request);
     }
 
-    fn check(&self, open: &Open, package: &SigningPackage) -> Result<(), Rejected> {
-        if package.request != open.request {
-            return Err(Rejected::OtherRequest { expected: open.request, found: package.request });
+    fn check(&self, request: RequestId, open: &Open, package: &SigningPackage) -> Result<(), Rejected> {
+        if package.request != request {
+            return Err(Rejected::OtherRequest { expected: request, found: package.request });
         }
         let threshold = self.keys.threshold();
         if package.commitments.len() != usize::from(threshold.t()) {

@@ -163,3 +163,29 @@ fn a_whole_key_generation() {
     let key = keys.public.group().to_bytes().to_lower_hex_string();
     pinned("public keys", &keys.public.to_wire(), &format!("0101010203{key}03{shares}"));
 }
+
+/// BIP340's own vectors, under the verifier that every final signature passes before it leaves the crate.
+#[test]
+fn bip340_vectors() {
+    let hex = |text: &str| -> Vec<u8> { hex::FromHex::from_hex(text).unwrap() };
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let mut counts = [0, 0];
+    for line in include_str!("../data/bip340.csv").lines().skip(1) {
+        let fields: Vec<&str> = line.splitn(8, ',').collect();
+        let [_, secret, key, aux, message, signature, expected, comment] = fields[..] else {
+            panic!("{line}")
+        };
+        let message = bitcoin::secp256k1::Message::from_digest(hex(message).try_into().unwrap());
+        let key = bitcoin::secp256k1::XOnlyPublicKey::from_slice(&hex(key));
+        let parsed = bitcoin::secp256k1::schnorr::Signature::from_slice(&hex(signature)).unwrap();
+        let valid = key.is_ok_and(|key| secp.verify_schnorr(&parsed, &message, &key).is_ok());
+        assert_eq!(valid, expected == "TRUE", "{comment}");
+        counts[usize::from(valid)] += 1;
+        if !secret.is_empty() {
+            let pair = bitcoin::secp256k1::Keypair::from_seckey_slice(&secp, &hex(secret)).unwrap();
+            let made = secp.sign_schnorr_with_aux_rand(&message, &pair, &hex(aux).try_into().unwrap());
+            assert_eq!(made, parsed);
+        }
+    }
+    assert_eq!(counts, [10, 5], "false, true");
+}

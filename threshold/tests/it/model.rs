@@ -79,7 +79,7 @@ proptest! {
                 2 => commit(elsewhere),
                 3 => Some(sign::Input::Shares(from, sign::Shares { session, list: vec![[1; 32]] })),
                 4 => Some(sign::Input::Shares(from, sign::Shares { session: elsewhere, list: vec![] })),
-                5 => Some(sign::Input::Refused(from, sign::Refusal::new("r", "e", "f"))),
+                5 => Some(sign::Input::Refused(from, session, sign::Refusal::new("r", "e", "f"))),
                 6 => Some(sign::Input::Commitments(from, sign::Commitments { session, list: vec![] })),
                 _ => Some(sign::Input::Tick),
             };
@@ -95,7 +95,7 @@ proptest! {
                         let signer = signers.get_mut(&to).unwrap();
                         package.request = sign::RequestId::from_bytes([0; 32]);
                         let before = format!("{signer:?}");
-                        prop_assert!(signer.sign(&package, NOW).is_err());
+                        prop_assert!(signer.sign(party(1), &package, NOW).is_err());
                         prop_assert_eq!(&before, &format!("{signer:?}"));
                     }
                     _ => {}
@@ -114,7 +114,8 @@ proptest! {
                 0 => { honest.remove(&from); None }
                 1 => {
                     honest.remove(&from);
-                    Some(sign::Input::Refused(from, sign::Refusal::new("r", "e", "f")))
+                    let session = crate::malicious_sign::session_of(&answer);
+                    Some(sign::Input::Refused(from, session, sign::Refusal::new("r", "e", "f")))
                 }
                 2 => {
                     if let sign::Input::Shares(_, shares) = &mut answer {

@@ -56,6 +56,8 @@ pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Resul
         lost: None,
         records: vec![],
         share: None,
+        transcript: None,
+        share_locked: false,
         keygen: None,
         wallet: None,
         addresses: vec![],
