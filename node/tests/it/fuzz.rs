@@ -43,6 +43,7 @@ fn requests(document: &Document) -> Vec<Request> {
             ask: Ask::Payment { decision: proposal, height: 800_000, fee_rate: 12 },
             package: vec![0x5a; 200],
         },
+        Request::Transcript,
     ]
 }
 
@@ -59,6 +60,7 @@ fn responses(document: &Document) -> Vec<Response> {
         Response::Shares(vec![3; 100]),
         Response::Refused(Refusal::new("fee", "at most 100", "101")),
         Response::NotAllowed,
+        Response::Transcript(vec![4; 400]),
     ]
 }
 
@@ -119,7 +121,7 @@ fn mutated_responses_are_refused_or_read_as_they_stand() {
 /// A frame as long as a frame may be costs what it is long, and not a multiple by what it claims to hold.
 #[test]
 fn the_longest_frames_cost_what_they_are_long() {
-    for (kind, item) in (0..8).flat_map(|kind| [(kind, 0), (kind, 1), (kind, 0x7f)]) {
+    for (kind, item) in (0..9).flat_map(|kind| [(kind, 0), (kind, 1), (kind, 0x7f)]) {
         for tag in 0..4 {
             let full = |max: u64| {
                 let mut bytes = vec![kind, tag, 0xff, 0xff, 0x1f];
@@ -133,6 +135,6 @@ fn the_longest_frames_cost_what_they_are_long() {
             assert!(answered.bytes_max <= 4 * RESPONSE_MAX, "{kind} {tag} {item}: {answered:?}");
         }
     }
-    let long = vec![0; usize::try_from(REQUEST_MAX).unwrap() + 1];
-    assert!(read_request(&long).is_err() && read_response(&long).is_err());
+    let too_long = |max: u64| vec![0; usize::try_from(max).unwrap() + 1];
+    assert!(read_request(&too_long(REQUEST_MAX)).is_err() && read_response(&too_long(RESPONSE_MAX)).is_err());
 }
