@@ -63,11 +63,15 @@ impl Document {
     /// An empty document of `charter`'s guild, in which its founders may speak.
     #[must_use]
     pub fn new(charter: &Charter) -> Self {
-        let authors = charter.founders.iter().map(|founder| (founder.key, Chain::default()));
+        let authors = charter.founders.iter().map(|founder| founder.key);
+        Self::empty(charter.id(), charter.birth.height, authors)
+    }
+
+    fn empty(guild: GuildId, birth: Height, authors: impl Iterator<Item = MemberId>) -> Self {
         Self {
-            guild: charter.id(),
-            birth: charter.birth.height,
-            chains: authors.collect(),
+            guild,
+            birth,
+            chains: authors.map(|author| (author, Chain::default())).collect(),
             adopted: BTreeMap::new(),
             wanted: BTreeSet::new(),
             held: Held::default(),
@@ -347,18 +351,7 @@ impl Document {
     /// The document of those of its entries that `keep` picks: what was said by then, for looking back.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&Entry) -> bool) -> Self {
-        let chains = self.chains.keys().map(|author| (*author, Chain::default())).collect();
-        let mut past = Self {
-            guild: self.guild,
-            birth: self.birth,
-            chains,
-            adopted: BTreeMap::new(),
-            wanted: BTreeSet::new(),
-            held: Held::default(),
-            index: HashMap::new(),
-            touched: BTreeSet::new(),
-            version: 0,
-        };
+        let mut past = Self::empty(self.guild, self.birth, self.chains.keys().copied());
         let adopted = self.adopted.values().filter(|signed| keep(signed.entry()));
         let kept = self.chains.values().flat_map(Chain::all).filter(|signed| keep(signed.entry()));
         for signed in kept.chain(adopted) {
