@@ -31,7 +31,8 @@ pub const QUESTIONS: u32 = 256;
 pub const QUESTIONS_PER_SECOND: u32 = 64;
 /// Questions above that before the peer is cut off.
 pub const QUESTIONS_REFUSED: u32 = 256;
-/// For how long a peer is cut off the first time; doubled each time up to [`CUT_MAX`].
+/// For how long a peer is cut off the first time, and whenever it stalls; for other faults doubled each time
+/// up to [`CUT_MAX`].
 pub const CUT: Duration = Duration::from_secs(60);
 /// For how long at most.
 pub const CUT_MAX: Duration = Duration::from_secs(3_600);
@@ -268,11 +269,13 @@ impl Syncer {
     fn cut(&mut self, peer: MemberId, fault: Fault, now: Duration) {
         let state = self.peers.entry(peer).or_default();
         let lasts = CUT.saturating_mul(1 << state.cuts.min(16)).min(CUT_MAX);
+        // An honest node sleeps, or its line is bad: that it does so often is no reason to miss it for longer.
+        let (lasts, counts) = if fault == Fault::Stalls { (CUT, 0) } else { (lasts, 1) };
         state.hang_up();
         state.connected = false;
         state.faults = 0;
         state.refused = 0;
-        state.cuts += 1;
+        state.cuts += counts;
         state.cut_until = now + lasts;
         self.effects.push(Effect::Cut(peer, fault, lasts));
         for other in self.peers.values_mut() {

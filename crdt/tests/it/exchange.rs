@@ -214,6 +214,24 @@ fn a_peer_that_does_wrong_again_is_cut_off_for_longer_and_never_for_good() {
 }
 
 #[test]
+fn a_peer_that_sleeps_often_is_not_missed_for_longer() {
+    let mut world = World::new(talkative(9), &[Manner::Silent]);
+    for _ in 0..6 {
+        world.give(Input::Connected(World::peer(0)));
+        world.run((PATIENCE + COMPARE_EVERY) * (FORGIVEN + 1) + CUT);
+    }
+    assert!(world.cut.len() >= 6, "{:?}", world.cut);
+    assert!(
+        world.cut.iter().all(|(_, fault, lasts)| *fault == Fault::Stalls && *lasts == CUT),
+        "{:?}",
+        world.cut
+    );
+    world.manners = vec![Manner::Honest];
+    world.give(Input::Connected(World::peer(0)));
+    assert!(world.has_all(), "awake again, it is heard at once");
+}
+
+#[test]
 fn questions_above_what_a_peer_may_ask_are_refused_and_a_flood_ends_it() {
     let mut world = World::new(talkative(1), &[Manner::Honest; 2]);
     world.connect_all();
