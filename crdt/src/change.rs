@@ -1,5 +1,6 @@
 //! What an entry or a block changed in the state: what the events stream tells.
 
+use crate::Height;
 use crate::edit::Sheet;
 use crate::id::{EntryId, MemberId, ProposalId};
 
@@ -32,6 +33,16 @@ pub enum Change {
     Certified(ProposalId),
     /// A decision's lineage ended.
     Settled(ProposalId),
+    /// A co-signer said what it had seen of the votes that closed at this height.
+    Stated(Height, MemberId),
+    /// A member drew on a budget.
+    Drawn(ProposalId, EntryId),
+    /// A member wants to leave.
+    Leaving(MemberId),
+    /// A member's node stopped signing, or signs again.
+    Paused(MemberId, bool),
+    /// A member chose who votes for it, or nobody.
+    Delegated(MemberId),
     /// The workspace was edited.
     Edited(Sheet, EntryId),
 }

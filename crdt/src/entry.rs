@@ -4,13 +4,13 @@ use crate::Height;
 use crate::bounded::AtMost;
 use crate::certificate::{Certificate, Signature};
 use crate::edit::Edit;
-use crate::governance::{Ballot, Proposal};
+use crate::governance::{Ballot, CloseStatement, Disburse, Proposal};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::limits::ADDRESSES_MAX;
 use crate::text::{Line, Note};
 use crate::treasury::GroupKey;
-use bitcoin::BlockHash;
+use bitcoin::{Amount, BlockHash};
 use serde::{Deserialize, Serialize};
 
 /// The version this code writes and reads.
@@ -85,6 +85,26 @@ pub enum Payload {
     Certificate(Certificate),
     /// A change to the workspace.
     Edit(Edit),
+    /// What a co-signer had seen of a vote when it closed.
+    CloseStatement(CloseStatement),
+    /// A bill drawn on a budget.
+    Disburse(Disburse),
+    /// The author leaves and takes along its part of the treasury.
+    Exit {
+        /// How much that is.
+        #[serde(with = "bitcoin::amount::serde::as_sat")]
+        amount: Amount,
+    },
+    /// The author's node signs nothing, or signs again: for all to see.
+    Pause {
+        /// Whether it stops.
+        on: bool,
+    },
+    /// Somebody votes for the author on what is proposed from now on, unless the author votes itself.
+    Delegate {
+        /// Who; nobody from now on if none.
+        to: Option<MemberId>,
+    },
 }
 
 impl Payload {
@@ -104,6 +124,11 @@ impl Payload {
             Self::Comment { .. } => "comment",
             Self::Certificate(_) => "certificate",
             Self::Edit(_) => "edit",
+            Self::CloseStatement(_) => "close-statement",
+            Self::Disburse(_) => "disburse",
+            Self::Exit { .. } => "exit",
+            Self::Pause { .. } => "pause",
+            Self::Delegate { .. } => "delegate",
         }
     }
 }

@@ -9,6 +9,7 @@
 //! proofs are checked again when the key changes.
 
 mod judge;
+mod said;
 
 use crate::Height;
 use crate::change::Change;
@@ -106,6 +107,7 @@ fn subject(signed: &Signed) -> Option<ProposalId> {
         Payload::Ballot(ballot) => Some(ballot.proposal),
         Payload::Withdraw { proposal } | Payload::Comment { proposal, .. } => Some(*proposal),
         Payload::Certificate(certificate) => Some(certificate.body.proposal),
+        Payload::Disburse(draw) => Some(draw.budget),
         _ => None,
     }
 }
@@ -222,6 +224,8 @@ impl Fold {
             member.accepted = false;
             member.addresses = Addresses::default();
             member.forked = forked;
+            member.paused = false;
+            member.delegations.clear();
         }
         state.guests.retain(|_, invites| {
             invites.remove(author);
@@ -243,8 +247,20 @@ impl Fold {
             proposal.ballots.remove(author);
             proposal.certificates.remove(author);
             proposal.comments.retain(|(commenter, _), _| commenter != author);
+            proposal.draws.retain(|(drawer, _), _| drawer != author);
             proposal.withdrawn &= proposal.author != *author;
         }
+        state.statements.retain(|_, statements| {
+            statements.remove(author);
+            !statements.is_empty()
+        });
+        state.exits.retain(|member, exit| {
+            exit.certificates.remove(author);
+            if member == author {
+                exit.claims.clear();
+            }
+            !(exit.claims.is_empty() && exit.certificates.is_empty())
+        });
         self.waiting.values_mut().for_each(|places| places.retain(|(waiting, _)| waiting != author));
         self.waiting.retain(|_, places| !places.is_empty());
         self.proofs.retain(|(prover, _)| prover != author);
@@ -260,8 +276,8 @@ impl Fold {
             .iter()
             .filter(|(id, proposal)| proposal.author == *author && !document.counts(EntryId(id.0)));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
-            let comments = self.state.proposals.remove(&id).map(|proposal| proposal.comments);
-            let places = comments.into_iter().flatten().map(|(place, _)| place);
+            let Some(gone) = self.state.proposals.remove(&id) else { continue };
+            let places = gone.comments.into_keys().chain(gone.draws.into_keys());
             self.waiting.entry(id).or_default().extend(places);
         }
     }
@@ -275,6 +291,7 @@ impl Fold {
         self.state.key =
             agreed.map(|ready| EpochKey { ready, tests: BTreeMap::new(), founding: BTreeMap::new() });
         self.state.proposals.values_mut().for_each(|proposal| proposal.certificates.clear());
+        self.state.exits.values_mut().for_each(|exit| exit.certificates.clear());
         self.changes.push(Change::Key);
         let proofs = std::mem::take(&mut self.proofs);
         self.apply_again(document, proofs);
@@ -290,6 +307,8 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
             accepted: false,
             addresses: Addresses::default(),
             forked: None,
+            paused: false,
+            delegations: Vec::new(),
         };
         (founder.key, member)
     });
@@ -305,5 +324,7 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         key_ready: BTreeMap::new(),
         key: None,
         proposals: BTreeMap::new(),
+        statements: BTreeMap::new(),
+        exits: BTreeMap::new(),
     }
 }

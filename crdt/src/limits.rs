@@ -44,3 +44,11 @@ pub const INVITE_MAX: Height = 4_320;
 pub const ADDRESSES_MAX: usize = 8;
 /// Satoshis below which a coin of the treasury cannot serve as anchor or heir.
 pub const LEAST_COIN_SAT: u64 = 10_000;
+/// Addresses that one budget may name as payees.
+pub const PAYEES_MAX: usize = 100;
+/// Members who may draw one budget.
+pub const DRAWERS_MAX: usize = 32;
+/// Blocks of the longest period of anything: a year.
+pub const PERIOD_MAX: Height = 52_560;
+/// Entries that one [`CloseStatement`](crate::governance::CloseStatement) may be spread over.
+pub const STATEMENT_PARTS: u16 = 64;

@@ -4,12 +4,12 @@
 use crate::certificate::{Body, Certificate, Signature};
 use crate::charter::ClassRule;
 use crate::entry::{Addresses, Invite, KeyReady};
-use crate::governance::{Choice, Effect, Proposal};
+use crate::governance::{Choice, Effect, Output, Payable, Proposal, Seen, Spend};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::text::{Line, Note};
 use crate::{Height, Weight};
-use bitcoin::{BlockHash, ScriptBuf, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -38,6 +38,10 @@ pub struct State {
     pub key: Option<EpochKey>,
     /// All proposals.
     pub proposals: BTreeMap<ProposalId, ProposalState>,
+    /// What co-signers had seen of votes when they closed: close → co-signer → its statement.
+    pub statements: BTreeMap<Height, BTreeMap<MemberId, Statement>>,
+    /// Members who leave.
+    pub exits: BTreeMap<MemberId, ExitState>,
 }
 
 /// A member on the roll.
@@ -55,6 +59,65 @@ pub struct Member {
     pub addresses: Addresses,
     /// The place in its chain at which it signed two entries. What it says from there on does not count.
     pub forked: Option<u32>,
+    /// Whether it says that its node signs nothing now.
+    pub paused: bool,
+    /// Who votes for it, in the order in which it said so.
+    pub delegations: Vec<Delegation>,
+}
+
+/// From when on somebody votes for a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delegation {
+    /// The height it claims: counts for proposals above it.
+    pub height: Height,
+    /// The entry that says it.
+    pub entry: EntryId,
+    /// Who; nobody if none.
+    pub to: Option<MemberId>,
+}
+
+/// A co-signer's statement on the votes that closed at one height.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// How many parts it has.
+    pub parts: u16,
+    /// Those that are here.
+    pub said: BTreeMap<u16, Vec<Seen>>,
+}
+
+impl Statement {
+    /// Whether all of it is here: only then it counts.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        self.said.len() == usize::from(self.parts)
+    }
+
+    /// What it says of a proposal.
+    #[must_use]
+    pub fn of(&self, proposal: &ProposalId) -> Option<&Seen> {
+        self.said.values().flatten().find(|seen| seen.proposal == *proposal)
+    }
+}
+
+/// A member's exit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitState {
+    /// What it claims, by place in its chain: amounts may differ, one is paid.
+    pub claims: BTreeMap<u32, ExitClaim>,
+    /// Proofs that one was granted, by who showed them.
+    pub certificates: BTreeMap<MemberId, Certificate>,
+}
+
+/// One claim of an exit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitClaim {
+    /// The entry that makes it.
+    pub entry: EntryId,
+    /// The height it claims: the close of its certificate.
+    pub height: Height,
+    /// How much.
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub amount: Amount,
 }
 
 /// A group key that all co-signers hold.
@@ -115,6 +178,21 @@ pub struct ProposalState {
     pub certificates: BTreeMap<MemberId, Certificate>,
     /// How its lineage ended, ≥ K deep.
     pub settled: Option<Settled>,
+    /// Bills drawn on it, if it is a budget, by author and place in the author's chain.
+    pub draws: BTreeMap<(MemberId, u32), Draw>,
+}
+
+/// A bill drawn on a budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draw {
+    /// The entry that draws: its id.
+    pub entry: EntryId,
+    /// The height it claims.
+    pub height: Height,
+    /// Who gets how much.
+    pub outputs: Vec<Output>,
+    /// What for.
+    pub reason: Note,
 }
 
 impl ProposalState {
@@ -137,11 +215,34 @@ impl ProposalState {
         }
     }
 
-    /// The spend it proposes.
+    /// The spend it proposes, if it is one.
     #[must_use]
-    pub const fn spend(&self) -> &crate::governance::Spend {
-        let Effect::Spend(spend) = &self.proposal.effect;
-        spend
+    pub const fn spend(&self) -> Option<&Spend> {
+        match &self.proposal.effect {
+            Effect::Spend(spend) => Some(spend),
+            _ => None,
+        }
+    }
+
+    /// What one transaction pays if it passes, if that is so.
+    #[must_use]
+    pub fn payable(&self) -> Option<&dyn Payable> {
+        match &self.proposal.effect {
+            Effect::Spend(spend) => Some(spend),
+            Effect::Distribute(distribute) => Some(distribute),
+            _ => None,
+        }
+    }
+
+    /// The coin whose lineage it is paid from, if it is paid.
+    #[must_use]
+    pub const fn anchor(&self) -> Option<OutPoint> {
+        match &self.proposal.effect {
+            Effect::Spend(spend) => Some(spend.anchor),
+            Effect::Distribute(distribute) => Some(distribute.anchor),
+            Effect::Budget(budget) => Some(budget.anchor),
+            _ => None,
+        }
     }
 }
 

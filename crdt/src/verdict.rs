@@ -2,7 +2,7 @@
 
 use crate::Height;
 use crate::certificate::CertificateError;
-use crate::governance::SpendError;
+use crate::governance::{DrawError, EffectError, SpendError};
 use crate::id::{MemberId, MemberKeyError, ProposalId};
 use std::fmt;
 
@@ -42,7 +42,7 @@ pub enum Ignored {
     NoProposal(ProposalId),
     /// A proposal whose effect can never happen.
     #[error(transparent)]
-    Spend(SpendError),
+    Effect(EffectError),
     /// The voter had marked an earlier ballot final.
     #[error("its author marked an earlier ballot on this final")]
     AlreadyFinal,
@@ -70,4 +70,21 @@ pub enum Ignored {
     /// An invitation that would last too long.
     #[error("an invitation lasts {} blocks at most", crate::limits::INVITE_MAX)]
     LongInvite,
+    /// A bill that the budget does not allow.
+    #[error(transparent)]
+    Draw(DrawError),
+    /// An exit that can never be paid.
+    #[error("an exit that cannot be paid: {0}")]
+    Exit(SpendError),
+    /// A part of a statement that has no place in it.
+    #[error("part {part} of {parts} is no part of a statement of its author")]
+    Part {
+        /// Which it says it is.
+        part: u16,
+        /// Of how many.
+        parts: u16,
+    },
+    /// A delegation to oneself or to nobody on the roll.
+    #[error("{0:?} cannot vote for its author")]
+    Delegate(MemberId),
 }

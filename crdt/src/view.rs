@@ -5,6 +5,7 @@
 use crate::charter::Charter;
 use crate::document::Document;
 use crate::fold::Folded;
+use crate::governance::Payable;
 use crate::id::EntryId;
 use crate::state::{ProposalState, State};
 use automerge::transaction::{CommitOptions, Transactable};
@@ -118,9 +119,13 @@ fn proposal(
     put(doc, map, "height", u64::from(proposal.height))?;
     put(doc, map, "close", u64::from(proposal.close))?;
     put(doc, map, "withdrawn", proposal.withdrawn)?;
-    put(doc, map, "anchor", proposal.spend().anchor.to_string())?;
+    put(doc, map, "class", proposal.proposal.effect.class().to_string())?;
+    if let Some(anchor) = proposal.anchor() {
+        put(doc, map, "anchor", anchor.to_string())?;
+    }
     let outputs = doc.put_object(map, "outputs", ObjType::List)?;
-    for (index, output) in proposal.spend().outputs.iter().enumerate() {
+    let written_out = proposal.payable().map(Payable::outputs).unwrap_or_default();
+    for (index, output) in written_out.iter().enumerate() {
         let entry = doc.insert_object(&outputs, index, ObjType::Map)?;
         put(doc, &entry, "script", output.script.to_hex_string())?;
         put(doc, &entry, "amount_sat", output.amount.to_sat())?;

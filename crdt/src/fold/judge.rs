@@ -5,7 +5,7 @@ use crate::certificate::{Body, Certificate, CertificateError, Signature, key_tes
 use crate::change::Change;
 use crate::document::Document;
 use crate::entry::{Entry, Invite, KeyReady, Payload};
-use crate::governance::{Ballot, Choice, Effect, Proposal};
+use crate::governance::{Ballot, Choice, Proposal};
 use crate::hash::Digest;
 use crate::id::{MemberId, ProposalId};
 use crate::limits;
@@ -47,11 +47,19 @@ impl Fold {
             Payload::Edit(edit) => {
                 self.changes.push(Change::Edited(edit.sheet_of(signed.id()), signed.id()));
             }
+            Payload::CloseStatement(statement) => return self.statement(entry, statement),
+            Payload::Disburse(draw) => return self.draw(signed, draw),
+            Payload::Exit { amount } => return self.exit(signed, *amount),
+            Payload::Pause { on } => {
+                self.member(entry, |member| member.paused = *on);
+                self.changes.push(Change::Paused(author, *on));
+            }
+            Payload::Delegate { to } => return self.delegate(signed, *to),
         }
         Ok(())
     }
 
-    fn member(&mut self, entry: &Entry, change: impl FnOnce(&mut Member)) {
+    pub(super) fn member(&mut self, entry: &Entry, change: impl FnOnce(&mut Member)) {
         if let Some(member) = self.state.members.get_mut(&entry.author) {
             change(member);
         }
@@ -70,7 +78,7 @@ impl Fold {
         Ok(())
     }
 
-    fn co_signer(&self, member: &MemberId) -> Result<(), Ignored> {
+    pub(super) fn co_signer(&self, member: &MemberId) -> Result<(), Ignored> {
         let known = self.state.co_signers.contains(member);
         if known { Ok(()) } else { Err(Ignored::NotACoSigner(*member)) }
     }
@@ -133,8 +141,7 @@ impl Fold {
     }
 
     fn propose(&mut self, document: &Document, signed: &Signed, proposal: &Proposal) -> Result<(), Ignored> {
-        let Effect::Spend(spend) = &proposal.effect;
-        spend.check().map_err(Ignored::Spend)?;
+        proposal.effect.check().map_err(Ignored::Effect)?;
         let (entry, id) = (signed.entry(), ProposalId::from(signed.id()));
         if self.state.proposals.contains_key(&id) {
             return Ok(()); // it had stayed when its author was forgotten
@@ -149,6 +156,7 @@ impl Fold {
             withdrawn: false,
             certificates: BTreeMap::new(),
             settled: self.settled.get(&id).cloned(),
+            draws: BTreeMap::new(),
         };
         self.state.proposals.insert(id, state);
         self.changes.push(Change::Proposed(id));
@@ -158,7 +166,7 @@ impl Fold {
     }
 
     /// The proposal that `entry` names; `entry` waits for it if it is not here.
-    fn proposal(&mut self, entry: &Entry, id: ProposalId) -> Result<&mut ProposalState, Ignored> {
+    pub(super) fn proposal(&mut self, entry: &Entry, id: ProposalId) -> Result<&mut ProposalState, Ignored> {
         if let Some(proposal) = self.state.proposals.get_mut(&id) {
             return Ok(proposal);
         }
@@ -229,6 +237,6 @@ impl Fold {
     }
 }
 
-const fn place(entry: &Entry) -> Place {
+pub(super) const fn place(entry: &Entry) -> Place {
     (entry.author, entry.seq)
 }

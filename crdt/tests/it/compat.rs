@@ -4,11 +4,16 @@
 //! that are missing); an existing one is never written again.
 
 use crate::harness::{TIP, certificate, entry, group, group_key, guild, key_ready, key_test, sign};
+use bitcoin::Amount;
 use bitcoin::hashes::{Hash as _, sha256};
 use crdt::certificate::{Body, key_test_digest};
 use crdt::edit::{Edit, Heads, Sheet, Step, Steps};
 use crdt::entry::{Addresses, Invite};
-use crdt::testkit::{ballot, facts, people, spend};
+use crdt::governance::{
+    Basis, Budget, CloseStatement, Disburse, Distribute, EpochChange, Output, RollEntry, Seen, Setting,
+    Spend, Work,
+};
+use crdt::testkit::{ballot, facts, payee, people, spend};
 use crdt::text::{Line, Note};
 use crdt::treasury::descriptor;
 use crdt::*;
@@ -46,7 +51,7 @@ fn every_kind() -> Vec<Payload> {
     let guest = people(7).pop().expect("seven").id();
     let addresses = ["/ip4/192.0.2.1/tcp/4001", "/dns/host.example/tcp/4001"];
     let addresses = addresses.map(line).to_vec();
-    let text = Note::try_from("two\nlines".to_owned()).expect("plain");
+    let words = text("two\nlines");
     vec![
         Payload::Accept,
         Payload::Reachable(Addresses::try_from(addresses).expect("two")),
@@ -57,10 +62,88 @@ fn every_kind() -> Vec<Payload> {
         spend(70_000),
         ballot(proposal, Choice::Abstain, true),
         Payload::Withdraw { proposal },
-        Payload::Comment { proposal, text },
+        Payload::Comment { proposal, text: words },
         certificate(Body::founding(&guild.charter), &group(1)),
         Payload::Edit(edit()),
+        Payload::CloseStatement(statement(proposal)),
+        Payload::Disburse(Disburse { budget: proposal, outputs: outputs(), reason: text("the bill of May") }),
+        Payload::Exit { amount: Amount::from_sat(1_000_000) },
+        Payload::Pause { on: true },
+        Payload::Delegate { to: Some(guild.people[1].id()) },
     ]
+}
+
+fn text(text: &str) -> Note {
+    Note::try_from(text.to_owned()).expect("plain")
+}
+
+fn outputs() -> Vec<Output> {
+    vec![Output { script: payee(9), amount: Amount::from_sat(70_000) }]
+}
+
+fn statement(proposal: ProposalId) -> CloseStatement {
+    let ballots = vec![(people(1)[0].id(), EntryId(Digest([0x77; 32])))];
+    let seen = vec![Seen { proposal, in_time: true, ballots }];
+    CloseStatement { close: 800_432, part: 0, parts: 1, seen }
+}
+
+/// One of every effect, with all there is in it.
+fn every_effect() -> Vec<(&'static str, Effect)> {
+    let person = |number: usize| people(7)[number].id();
+    let anchor = bitcoin::OutPoint::new(bitcoin::Txid::from_byte_array([0x88; 32]), 1);
+    let work = Work { number: 3, heads: [(person(0), EntryId(Digest([0x99; 32])))].into() };
+    let basis = Basis::Mixed { work_percent: 60, work: work.clone() };
+    let distribute =
+        |basis| Distribute { total: Amount::from_sat(80_000), outputs: outputs(), anchor, basis };
+    let budget = Budget {
+        limit: Amount::from_sat(500_000),
+        period: 4_320,
+        payees: vec![payee(9), payee(10)],
+        drawers: vec![person(1)],
+        purpose: line("hosting"),
+        end: 850_000,
+        anchor,
+    };
+    let put = RollEntry {
+        key: person(5),
+        name: line("frank"),
+        weight: Weight::try_from(7).expect("a weight"),
+        payout: payee(5),
+        replaces: Some(person(3)),
+    };
+    let change = EpochChange {
+        put: vec![put],
+        remove: vec![person(2)],
+        threshold: Some(charter::ThresholdRule::AtLeast(3)),
+        candidates: vec![person(0), person(1), person(5)],
+        least: 2,
+    };
+    let house = Setting::House { name: line("quiet hours"), value: text("22 to 6") };
+    vec![
+        ("spend", Effect::Spend(Spend { outputs: outputs(), anchor })),
+        ("text", Effect::Text),
+        ("setting-mining", Effect::Setting(Setting::Mining(mining::MiningPolicy::POOL))),
+        ("setting-house", Effect::Setting(house)),
+        ("distribute-shares", Effect::Distribute(distribute(Basis::Shares))),
+        ("distribute-work", Effect::Distribute(distribute(Basis::Work(work)))),
+        ("distribute-mixed", Effect::Distribute(distribute(basis))),
+        ("budget", Effect::Budget(budget)),
+        ("cancel", Effect::Cancel(ProposalId(Digest([0x11; 32])))),
+        ("epoch", Effect::Epoch(Box::new(change))),
+    ]
+}
+
+#[test]
+fn old_effects_load_for_ever_and_keep_their_hash() {
+    for (name, effect) in every_effect() {
+        assert_eq!(effect.check(), Ok(()), "{name} can stand");
+        let now = postcard::to_stdvec(&effect).expect("encodes");
+        let old: Effect = postcard::from_bytes(&pinned(&format!("effect-{name}"), &now)).expect("loads");
+        assert_eq!(old, effect, "{name} means what it meant");
+        assert_pinned(&format!("effect-{name}-hash"), &effect.hash().0);
+    }
+    let policy = Effect::Setting(Setting::Mining(mining::MiningPolicy::POOL));
+    assert_eq!(policy.hash(), mining::MiningPolicy::POOL.hash(), "farms know it by this hash");
 }
 
 /// An edit with every kind of step.
@@ -111,6 +194,11 @@ fn the_kinds_are_closed_and_in_order() {
         "comment",
         "certificate",
         "edit",
+        "close-statement",
+        "disburse",
+        "exit",
+        "pause",
+        "delegate",
     ];
     assert_eq!(names, expected);
     for (number, payload) in (0u8..).zip(every_kind()) {

@@ -3,7 +3,7 @@
 use crate::harness::{Guild, TIP, group, guild, sign_with, with_charter};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
-use crdt::governance::{NotPassing, Output, Spend, SpendError, Tally, passing};
+use crdt::governance::{EffectError, NotPassing, Output, Spend, SpendError, Tally, passing};
 use crdt::limits::{OUTPUTS_MAX, WINDOW};
 use crdt::testkit::{ballot, payee, people, spend};
 use crdt::text::Line;
@@ -269,14 +269,16 @@ fn a_spend_that_the_network_or_a_reader_would_not_understand_is_no_proposal() {
         ("an overflow", vec![(payee(1), u64::MAX), (payee(2), u64::MAX)], Err(SpendError::Sum)),
     ];
     for (name, payees, expected) in table {
-        let effect = Effect::Spend(outputs(payees));
-        let Effect::Spend(spend) = &effect;
+        let spend = outputs(payees);
         assert_eq!(spend.check(), expected, "{name}");
+        let effect = Effect::Spend(spend);
         let mut guild = guild(2);
         let title = Line::try_from(name.to_owned()).unwrap();
         let said = guild.say(0, Payload::Propose(Proposal { title, text: text::Note::default(), effect }));
-        let verdict =
-            expected.map_or_else(|why| Verdict::Ignored(Ignored::Spend(why)), |()| Verdict::Applied);
+        let verdict = expected.map_or_else(
+            |why| Verdict::Ignored(Ignored::Effect(EffectError::Payment(why))),
+            |()| Verdict::Applied,
+        );
         assert_eq!(guild.verdict(&said), verdict, "{name}");
         assert_eq!(guild.fold().state.proposals.len(), usize::from(verdict == Verdict::Applied), "{name}");
     }

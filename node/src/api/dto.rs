@@ -259,12 +259,14 @@ pub struct ProposalDto {
     pub height: u32,
     /// The height voting closes at.
     pub close: u32,
-    /// Who gets how much.
+    /// Which class of actions it is of: spend, text, setting, distribute, budget, cancel or epoch.
+    pub class: String,
+    /// Who gets how much, if one transaction pays it.
     pub outputs: Vec<OutputDto>,
     /// The sum of it.
     pub total_sat: u64,
-    /// The coin whose lineage pays it.
-    pub anchor: String,
+    /// The coin whose lineage pays it, if it is paid.
+    pub anchor: Option<String>,
     /// open, passing, certified, sent (in no block yet), paid (in a block), final (≥ 6 deep), withdrawn, lapsed,
     /// closed or lost.
     pub status: String,

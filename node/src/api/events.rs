@@ -47,6 +47,13 @@ impl Event {
             Change::Withdrawn(id) => ("withdrawn", proposal(id, &["withdrawn"]), None),
             Change::Certified(id) => ("certified", proposal(id, &["certificate"]), None),
             Change::Settled(id) => ("settled", proposal(id, &["settled"]), None),
+            Change::Stated(close, id) => {
+                ("stated", vec!["statements".to_owned(), close.to_string(), id.to_string()], Some(id))
+            }
+            Change::Drawn(id, entry) => ("drawn", proposal(id, &["draws", &entry.to_string()]), None),
+            Change::Leaving(id) => ("leaving", member(id), Some(id)),
+            Change::Paused(id, on) => (if *on { "paused" } else { "resumed" }, member(id), Some(id)),
+            Change::Delegated(id) => ("delegated", member(id), Some(id)),
             Change::Edited(sheet, entry) => {
                 ("edited", vec!["workspace".to_owned(), sheet.to_string(), entry.to_string()], None)
             }

@@ -168,7 +168,7 @@ impl Node {
             last: held.last,
             reason: held.reason.to_string(),
         });
-        let spend = state.spend();
+        let payable = state.payable();
         let payment = match &standing {
             Standing::Paid(txid, depth) => Some(Payment { txid: txid.to_string(), depth: *depth }),
             Standing::Sent(txid) => Some(Payment { txid: txid.to_string(), depth: 0 }),
@@ -184,9 +184,14 @@ impl Node {
             author: self.name(&state.author),
             height: state.height,
             close: state.close,
-            outputs: spend.outputs.iter().map(|output| self.output_dto(output)).collect(),
-            total_sat: spend.total().map_or(0, Amount::to_sat),
-            anchor: spend.anchor.to_string(),
+            class: state.proposal.effect.class().to_string(),
+            outputs: payable
+                .iter()
+                .flat_map(|pays| pays.outputs())
+                .map(|output| self.output_dto(output))
+                .collect(),
+            total_sat: payable.and_then(|pays| pays.total()).map_or(0, Amount::to_sat),
+            anchor: state.anchor().map(|anchor| anchor.to_string()),
             status: Self::status_word(&standing).to_owned(),
             next: self.next_line(id, state, &standing),
             tally: TallyDto {

@@ -80,6 +80,8 @@ pub(super) enum Standing {
     Open(NotPassing),
     /// Decided; its certificate is due.
     Passing,
+    /// Decided, and nothing is left to pay.
+    InForce,
     /// Certified; the delay runs until this height.
     Delayed(Height),
     /// Certified, its payment is due.
@@ -135,6 +137,9 @@ impl Node {
                 Err(NotPassing::Withdrawn) => Standing::Withdrawn,
                 Err(why) => Standing::Open(why),
             };
+        }
+        if proposal.anchor().is_none() {
+            return Standing::InForce;
         }
         self.standing_certified(id)
     }
@@ -193,7 +198,7 @@ impl Node {
             Standing::Open(NotPassing::Late { .. }) | Standing::Expired(_) => "lapsed",
             Standing::Open(_) => "open",
             Standing::Passing => "passing",
-            Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
+            Standing::InForce | Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
             Standing::Sent(_) | Standing::Paid(_, 0) => "sent",
             Standing::Paid(_, depth) if *depth >= DEPTH => "final",
             Standing::Paid(..) => "paid",
@@ -227,6 +232,7 @@ impl Node {
                 );
                 format!("is certified next because {why}; {}", self.progress(&Subject::Certificate(*id)))
             }
+            Standing::InForce => "decided: its certificate is all it takes".to_owned(),
             Standing::Delayed(from) => format!(
                 "executes at height {from}, in {} blocks, because certified spends wait {} blocks for a veto",
                 from - tip,

@@ -108,8 +108,9 @@ impl Node {
 
     /// Where the lineage of a decision stands on our chain, mempool included.
     pub(super) fn lineage(&self, id: &ProposalId, proposal: &ProposalState) -> Option<Lineage> {
+        let anchor = proposal.anchor()?;
         let view = self.view().ok()?;
-        Some(anchor::lineage(&view, *id, proposal.spend().anchor, anchor::MEMPOOL))
+        Some(anchor::lineage(&view, *id, anchor, anchor::MEMPOOL))
     }
 
     /// Coins that other decisions will have to spend: left alone where possible.
@@ -175,7 +176,9 @@ impl Node {
         let certificate = proposal.certificate().cloned().ok_or_else(missing)?;
         let key = self.state().usable_key().ok_or_else(missing)?.ready.group_key;
         debug_assert_eq!(certificate.body.epoch, EPOCH);
-        Certified::verify(proposal.spend().clone(), certificate, self.guild, key)
+        let nothing = || Refusal::new("payment", "a decision that pays", "one that does not");
+        let spend = proposal.spend().ok_or_else(nothing)?.clone();
+        Certified::verify(spend, certificate, self.guild, key)
             .map_err(|error| Refusal::new("certificate", "a valid certificate", error.to_string()))
     }
 
