@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
 use clap::{Args, Subcommand};
+use crdt::category::{Category, LABEL_PREFIX};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proposal {
@@ -37,6 +38,9 @@ pub(crate) struct New {
     /// One line that says what for.
     #[arg(long)]
     title: String,
+    /// What it is for in the books: hosting, power, hardware, repair, rented-hash-rate, sale, distribution …
+    #[arg(long)]
+    category: Option<Category>,
     /// More words.
     #[arg(long, default_value = "")]
     text: String,
@@ -110,7 +114,10 @@ pub(super) fn plain<'a>(id: &'a str, what: &str) -> Outcome<&'a str> {
 
 impl New {
     fn parse(self) -> Outcome<NewSpend> {
-        Ok(NewSpend { title: self.title, text: self.text, outputs: payments(&self.pay)? })
+        let category = self.category.map(|category| format!("{LABEL_PREFIX}{category}"));
+        let words = category.into_iter().chain([self.text]).filter(|words| !words.is_empty());
+        let text = words.collect::<Vec<_>>().join("\n");
+        Ok(NewSpend { title: self.title, text, outputs: payments(&self.pay)? })
     }
 }
 

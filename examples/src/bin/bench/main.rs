@@ -14,6 +14,7 @@ mod document;
 mod measure;
 mod report;
 mod stratum;
+mod wallet;
 
 use anyhow::Result;
 use clap::Parser;
@@ -30,13 +31,14 @@ struct Bench {
     run: fn() -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run },
     Bench {
         name: "stratum",
         about: "serve miners, tell them of tips, switch their pools",
         run: stratum::run,
     },
+    Bench { name: "wallet", about: "keep the books of a long history", run: wallet::run },
 ];
 
 /// Measure what things cost beside the least they could cost. Run it in release mode.
@@ -65,10 +67,10 @@ fn main() -> ExitCode {
         report::note(&format!("bench: there is no bench '{}'; there is: {known}", cli.name));
         return ExitCode::from(USAGE);
     };
-    let outcome = if cli.child {
-        document::memory::child()
-    } else {
-        (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json))
+    let outcome = match (cli.child, bench.name) {
+        (true, "wallet") => wallet::child(),
+        (true, _) => document::memory::child(),
+        (false, _) => (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
