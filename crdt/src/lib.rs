@@ -13,7 +13,6 @@
 
 pub mod amount;
 mod bounded;
-pub mod category;
 pub mod certificate;
 pub mod chain;
 pub mod change;

@@ -36,8 +36,9 @@ pub const WANTED_MAX: usize = 64;
 pub const MEMBERS_MAX: usize = 1_000;
 /// Co-signers of a treasury.
 pub const CO_SIGNERS_MAX: usize = 100;
-/// Outputs that one spend may pay.
-pub const OUTPUTS_MAX: usize = 200;
+/// Outputs that one decision may pay: 500 of the longest address type fill two thirds of an entry, and with
+/// 200 inputs a third of what nodes relay.
+pub const OUTPUTS_MAX: usize = 500;
 /// Blocks an invitation lasts at most.
 pub const INVITE_MAX: Height = 4_320;
 /// Addresses a node may announce.

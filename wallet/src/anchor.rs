@@ -5,10 +5,18 @@
 //! carries the decision's marker pays it; two such transactions spend the same coin, so that no history
 //! contains both. Nothing here is remembered: every answer follows from a [`View`].
 
+mod budget;
+mod guild;
+mod line;
+
+pub use budget::{Drawn, Draws, draws};
+pub use guild::guild;
+pub(crate) use line::txout;
+pub use line::{Anchored, Line, outputs_hash};
+
 use crate::marker;
 use crate::view::{Coin, Seen, Spender, View};
-use bitcoin::{OutPoint, Txid};
-use crdt::governance::Spend;
+use bitcoin::{OutPoint, Transaction, Txid};
 use crdt::limits::{DEPTH, LEAST_COIN_SAT};
 use crdt::state::{How, Settled};
 use crdt::{ChainFacts, Height, ProposalId};
@@ -16,6 +24,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The output of a treasury transaction that inherits the lineages of the coins it spends.
 pub const HEIR: u32 = 0;
+
+/// The output of a seal that does: its first is the next seal (§10).
+pub const SEAL_HEIR: u32 = 2;
 
 /// Count spends in the mempool too: what is likely, for display and for building.
 pub const MEMPOOL: Height = 0;
@@ -98,7 +109,7 @@ pub enum AnchorError {
 /// # Errors
 ///
 /// [`AnchorError::None`] if no coin is fit.
-pub fn choose(view: &View, open: &BTreeMap<ProposalId, Spend>) -> Result<OutPoint, AnchorError> {
+pub fn choose(view: &View, open: &BTreeMap<ProposalId, Line>) -> Result<OutPoint, AnchorError> {
     let taken = tips(view, open);
     let fit = view.unspent().filter(|coin| fit(view, coin).is_ok());
     let rank =
@@ -147,28 +158,56 @@ fn fit<'a>(view: &View, coin: &'a Coin) -> Result<&'a Coin, AnchorError> {
 /// [`MEMPOOL`], [`CONFIRMED`] or [`BURIED`].
 #[must_use]
 pub fn lineage(view: &View, decision: ProposalId, anchor: OutPoint, least: Height) -> Lineage {
+    let paid = marker::marker(view.guild(), decision);
+    let closed = marker::closing(view.guild(), decision);
+    walk(view, anchor, least, |transaction, end| {
+        if marker::carries(transaction, paid) {
+            Some(Lineage::Paid(end))
+        } else {
+            marker::carries(transaction, closed).then_some(Lineage::Closed(end))
+        }
+    })
+}
+
+/// Go from `anchor` from heir to heir until `ends` says that a transaction ends the lineage, or it leaves
+/// the treasury, or nothing spends the tip.
+fn walk(
+    view: &View,
+    anchor: OutPoint,
+    least: Height,
+    mut ends: impl FnMut(&Transaction, End) -> Option<Lineage>,
+) -> Lineage {
     if !view.coin(&anchor).is_some_and(heritable) {
         return Lineage::NoAnchor;
     }
-    let (paid, closed) = (marker::marker(view.guild(), decision), marker::closing(view.guild(), decision));
     let mut tip = anchor;
     // ends: a transaction spends only what was there before it
     while let Some((spender, seen)) = spend_of(view, tip, least) {
         let depth = view.depth(spender.height);
         let end = End { txid: spender.txid, height: spender.height, depth };
-        let heir = OutPoint { txid: spender.txid, vout: HEIR };
         if !spender.key_path {
             return Lineage::Lost(end);
-        } else if marker::carries(&seen.transaction, paid) {
-            return Lineage::Paid(end);
-        } else if marker::carries(&seen.transaction, closed) {
-            return Lineage::Closed(end);
-        } else if !view.coin(&heir).is_some_and(heritable) {
-            return Lineage::Lost(end); // signed by dishonest co-signers: no honest one leaves out the heir
         }
-        tip = heir;
+        if let Some(ended) = ends(&seen.transaction, end) {
+            return ended;
+        }
+        match heir(view, spender.txid) {
+            Some(heir) => tip = heir,
+            None => return Lineage::Lost(end), // no honest co-signer leaves out the heir
+        }
     }
     Lineage::Open { tip }
+}
+
+/// The heir of a transaction: output 0 of the treasury; of a seal, whose first outputs are none of it,
+/// output 2.
+fn heir(view: &View, txid: Txid) -> Option<OutPoint> {
+    let heirs = [HEIR, SEAL_HEIR].map(|vout| OutPoint { txid, vout });
+    let transaction = &view.transaction(&txid)?.transaction;
+    let second = transaction.output.get(1).is_some_and(|output| output.script_pubkey.is_op_return());
+    let [first, third] = heirs;
+    let of_a_seal = || second && view.coin(&first).is_none() && view.coin(&third).is_some_and(heritable);
+    if view.coin(&first).is_some_and(heritable) { Some(first) } else { of_a_seal().then_some(third) }
 }
 
 fn heritable(coin: &Coin) -> bool {
@@ -184,24 +223,36 @@ fn spend_of(view: &View, tip: OutPoint, least: Height) -> Option<(Spender, &Seen
 /// The coins that the open lineages among `decisions` stand on, with the mempool and without it: not to
 /// be spent for another decision where that is avoidable.
 #[must_use]
-pub fn tips(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> BTreeSet<OutPoint> {
-    let depths = [MEMPOOL, CONFIRMED];
-    let lineages = decisions
-        .iter()
-        .flat_map(|(id, spend)| depths.into_iter().map(|least| lineage(view, *id, spend.anchor, least)));
-    let tips = lineages.filter_map(|lineage| match lineage {
+pub fn tips(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> BTreeSet<OutPoint> {
+    let mut tips = confirmed_tips(view, decisions);
+    tips.extend(tips_at(view, decisions, MEMPOOL));
+    tips
+}
+
+/// The same without the mempool: what builders of transactions go by, which must not depend on it.
+#[must_use]
+pub fn confirmed_tips(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> BTreeSet<OutPoint> {
+    tips_at(view, decisions, CONFIRMED).collect()
+}
+
+fn tips_at<'a>(
+    view: &'a View,
+    decisions: &'a BTreeMap<ProposalId, Line>,
+    least: Height,
+) -> impl Iterator<Item = OutPoint> + 'a {
+    let lineages = decisions.iter().map(move |(id, decision)| decision.follow(view, *id, least));
+    lineages.filter_map(|lineage| match lineage {
         Lineage::Open { tip } => Some(tip),
         _ => None,
-    });
-    tips.collect()
+    })
 }
 
 /// How the lineages of `decisions` ended, as far as it is buried [`DEPTH`] deep: the same on every node
 /// that has the same decisions and the same best block.
 #[must_use]
-pub fn settled(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> BTreeMap<ProposalId, Settled> {
-    let ended = decisions.iter().filter_map(|(id, spend)| {
-        let (how, end) = match lineage(view, *id, spend.anchor, BURIED) {
+pub fn settled(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> BTreeMap<ProposalId, Settled> {
+    let ended = decisions.iter().filter_map(|(id, decision)| {
+        let (how, end) = match decision.follow(view, *id, BURIED) {
             Lineage::Paid(end) => (How::Paid, end),
             Lineage::Closed(end) => (How::Closed, end),
             Lineage::Lost(end) => (How::Lost, end),
@@ -214,7 +265,7 @@ pub fn settled(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> BTreeMap
 
 /// All that the fold knows of the chain at the view's best block.
 #[must_use]
-pub fn facts(view: &View, decisions: &BTreeMap<ProposalId, Spend>) -> ChainFacts {
+pub fn facts(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> ChainFacts {
     let settled = settled(view, decisions);
     ChainFacts { height: view.tip(), block_hash: view.tip_hash(), settled }
 }

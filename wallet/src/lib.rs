@@ -5,28 +5,28 @@
 //! chain::Bitcoind ──blocks──> Treasury ──view()──> View ──> anchor::choose, lineage, settled
 //!                                │                  ├────> spend::build    (the coordinator)
 //!                        take_staged() ──> Store    ├────> policy::check   (every signer) ──> CheckedTx
-//!                                                   └────> ledger, balance        │
+//!                                                   └────> history, balance        │
 //! chain::Bitcoind <──broadcast── Transaction <──finish── 64-byte signatures <──────┘
 //! ```
 //!
 //! Everything but [`chain`] and [`store`] decides without opening anything: a [`View`] is a value, and
 //! the same view gives the same answer. Money fails closed: what a view does not show is not spent.
 //!
-//! One epoch is all this version knows: there are no seals, sweeps or renewals yet, and no budgets.
+//! Seals and sweeps are built and checked here; which epoch follows is not decided here.
 //! Section numbers in comments (§) refer to `docs/PROTOCOL.md`.
 
+pub mod alarm;
 pub mod anchor;
-mod canonical;
 pub mod chain;
 mod error;
-pub mod export;
 pub mod fee;
 pub mod finish;
-pub mod ledger;
+pub mod history;
 pub mod marker;
+pub mod payee;
 pub mod policy;
-pub mod price;
 pub mod spend;
+pub mod split;
 pub mod store;
 pub mod treasury;
 pub mod view;
@@ -34,13 +34,13 @@ pub mod view;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 
-pub use anchor::Lineage;
+pub use anchor::{Line, Lineage};
 pub use bdk_wallet::ChangeSet;
 pub use bdk_wallet::chain::{BlockId, CheckPoint};
 pub use error::Error;
 pub use finish::finish;
 pub use policy::{CheckedTx, Violation};
-pub use spend::{Params, Unsigned};
+pub use spend::{Outline, Params, Purpose, Unsigned};
 pub use store::Store;
 pub use treasury::Treasury;
 pub use view::{Balance, Coin, View};

@@ -3,13 +3,19 @@
 //! It makes "T pays D" a fact of the transaction itself, so that two payments of different decisions with
 //! equal outputs are never mistaken for each other.
 
+use bitcoin::script::Instruction;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
-use crdt::{Digest, GuildId, ProposalId};
+use crdt::{Digest, EntryId, GuildId, ProposalId};
 
 /// The tag of the marker of a payment.
 pub const PAYMENT_TAG: &str = "hashguild/marker/v1";
 /// The tag of the marker of a closing move.
 pub const CLOSE_TAG: &str = "hashguild/close/v1";
+
+/// The tag of the first half of what a draw on a budget carries.
+pub const DRAW_TAG: &str = "hashguild/draw/v1";
+/// The tag of the marker of a distribution by work.
+pub const WORK_TAG: &str = "hashguild/work/v1";
 
 /// The marker of the payment of `decision`: a tagged hash of guild and decision.
 #[must_use]
@@ -21,6 +27,40 @@ pub fn marker(guild: GuildId, decision: ProposalId) -> [u8; 32] {
 #[must_use]
 pub fn closing(guild: GuildId, decision: ProposalId) -> [u8; 32] {
     Digest::tagged(CLOSE_TAG, &[&guild.to_bytes(), &decision.to_bytes()]).0
+}
+
+/// The first half of what draw `number` of `budget` carries; the Disburse entry's id follows it.
+#[must_use]
+pub fn draw(guild: GuildId, budget: ProposalId, number: u32) -> [u8; 32] {
+    Digest::tagged(DRAW_TAG, &[&guild.to_bytes(), &budget.to_bytes(), &number.to_be_bytes()]).0
+}
+
+/// The marker of distribution by work number `number` of the guild.
+#[must_use]
+pub fn work(guild: GuildId, number: u32) -> [u8; 32] {
+    Digest::tagged(WORK_TAG, &[&guild.to_bytes(), &number.to_be_bytes()]).0
+}
+
+/// The output that a draw carries: which draw it is, and which entry asked for it.
+#[must_use]
+pub fn draw_output(marker: [u8; 32], disburse: EntryId) -> TxOut {
+    let mut bytes = [0; 64];
+    let (first, second) = bytes.split_at_mut(32);
+    first.copy_from_slice(&marker);
+    second.copy_from_slice(&disburse.to_bytes());
+    TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new_op_return(bytes) }
+}
+
+/// The Disburse entry that `transaction` names, if it is the draw of `marker`.
+#[must_use]
+pub fn drawn(transaction: &Transaction, marker: [u8; 32]) -> Option<EntryId> {
+    transaction.output.iter().find_map(|output| {
+        let mut pushed = output.script_pubkey.is_op_return().then(|| output.script_pubkey.instructions())?;
+        let Some(Ok(Instruction::PushBytes(bytes))) = pushed.nth(1) else { return None };
+        let (first, second) = bytes.as_bytes().split_at_checked(32)?;
+        let id = <[u8; 32]>::try_from(second).ok()?;
+        (first == marker).then_some(EntryId(Digest(id)))
+    })
 }
 
 /// The output that carries a marker: nothing is paid to it.
@@ -49,9 +89,28 @@ mod tests {
             marker(guild(2), decision(1)),
             marker(guild(1), decision(3)),
             closing(guild(1), decision(2)),
+            draw(guild(1), decision(2), 1),
+            draw(guild(1), decision(2), 2),
+            work(guild(1), 1),
+            work(guild(1), 2),
         ];
         let different: std::collections::BTreeSet<_> = markers.iter().collect();
         assert_eq!(different.len(), markers.len());
+    }
+
+    #[test]
+    fn a_draw_names_its_entry_and_no_other_draw() {
+        let (guild, budget) = (GuildId(Digest([1; 32])), ProposalId(Digest([2; 32])));
+        let entry = EntryId(Digest([3; 32]));
+        let output = draw_output(draw(guild, budget, 1), entry);
+        assert_eq!(output.script_pubkey.len(), 66, "within what every node relays");
+        let mut transaction =
+            crate::testkit::transaction(bitcoin::OutPoint::null(), output.script_pubkey, Amount::ZERO);
+        assert_eq!(drawn(&transaction, draw(guild, budget, 1)), Some(entry));
+        assert_eq!(drawn(&transaction, draw(guild, budget, 2)), None);
+        assert!(!carries(&transaction, draw(guild, budget, 1)), "a draw is no payment");
+        transaction.output[0].script_pubkey = ScriptBuf::new_op_return(draw(guild, budget, 1));
+        assert_eq!(drawn(&transaction, draw(guild, budget, 1)), None);
     }
 
     #[test]

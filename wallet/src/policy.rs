@@ -3,37 +3,46 @@
 //! The transaction comes from a coordinator who may be anybody, so nothing of it is believed. What a
 //! coordinator is free to choose is the fee within the caps, further coins, and a lock time up to the tip.
 //!
-//! Not among the rules, because there is nothing yet that they could forbid: no seal is spent (P12; the
-//! seal's script 2/0 is not in the descriptor `<0;1>`), and scripts carry no network (P13).
+//! Every kind of transaction goes through the same rules, against the [`Outline`] that the signer derived
+//! itself. Scripts carry no network (P13): [`crate::payee`] refuses an address of another when a decision
+//! is made.
 
 mod rules;
 mod violation;
 
 pub use violation::Violation;
 
-use crate::spend::InputKey;
-use crate::view::{Coin, View};
-use bitcoin::{Amount, Transaction, TxOut};
+use crate::fee::Bounds;
+use crate::spend::{self, InputKey, Order, Outline, Purpose};
+use crate::view::View;
+use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 use crdt::ProposalId;
-use crdt::certificate::Certified;
-use crdt::charter::FeeCap;
-use crdt::governance::Spend;
+use std::collections::BTreeSet;
 
-/// A payment that keeps every rule in our own view. Only [`check`] makes one, and a share is given for
+/// A transaction that keeps every rule in our own view. Only [`judge`] makes one, and a share is given for
 /// nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedTx {
-    decision: ProposalId,
+    purpose: Purpose,
     transaction: Transaction,
     inputs: Vec<InputKey>,
     fee: Amount,
 }
 
 impl CheckedTx {
-    /// The decision that it pays.
+    /// What it is for.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The decision that it pays, draws on or closes, or zeros: see [`Purpose::subject`].
     #[must_use]
     pub const fn decision(&self) -> ProposalId {
-        self.decision
+        match self.purpose {
+            Purpose::Draw { budget, .. } => budget,
+            other => ProposalId(crdt::Digest(other.subject())),
+        }
     }
 
     /// The transaction, without witnesses.
@@ -61,23 +70,38 @@ impl CheckedTx {
     }
 }
 
+/// What a signer allows besides an outline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What a transaction may pay.
+    pub fee: Bounds,
+    /// Seals and hooks: only an outline that names one spends it (P12).
+    pub apart: BTreeSet<OutPoint>,
+}
+
+impl<B: Into<Bounds>> From<B> for Terms {
+    fn from(fee: B) -> Self {
+        Self { fee: fee.into(), apart: BTreeSet::new() }
+    }
+}
+
 /// Everything that a rule looks at.
 struct Case<'a> {
     transaction: &'a Transaction,
-    decided: &'a Certified<Spend>,
+    outline: &'a Outline,
     view: &'a View,
-    cap: &'a FeeCap,
+    terms: &'a Terms,
+    /// Virtual bytes once signed.
+    vsize: u64,
+    /// The coins it spends as far as they are known, in order. Rules that need all of them come after the
+    /// one that finds them all ours.
+    coins: Vec<InputKey>,
 }
 
 impl Case<'_> {
-    /// The coins that it spends. Rules that need all of them come after the one that finds them all ours.
-    fn coins(&self) -> impl Iterator<Item = &Coin> {
-        self.transaction.input.iter().filter_map(|input| self.view.coin(&input.previous_output))
-    }
-
     /// What inputs hold beyond the outputs; none if they hold less.
     fn fee(&self) -> Option<Amount> {
-        let inputs = total(self.coins().map(|coin| coin.output.value))?;
+        let inputs = total(self.coins.iter().map(|coin| coin.prevout.value))?;
         let outputs = total(self.transaction.output.iter().map(|output| output.value))?;
         inputs.checked_sub(outputs)
     }
@@ -87,26 +111,47 @@ fn total(mut values: impl Iterator<Item = Amount>) -> Option<Amount> {
     values.try_fold(Amount::ZERO, Amount::checked_add)
 }
 
-/// Check that `transaction` pays what was `decided`, once, from our coins, within the caps.
+/// Check that `transaction` pays what was `decided`, once, from our coins, within the bounds.
 ///
 /// # Errors
 ///
 /// The first [`Violation`], with what was expected and what was found.
-pub fn check(
+pub fn check<'a>(
     transaction: &Transaction,
-    decided: &Certified<Spend>,
+    decided: impl Into<Order<'a>>,
     view: &View,
-    cap: &FeeCap,
+    terms: impl Into<Terms>,
 ) -> Result<CheckedTx, Box<Violation>> {
-    let case = Case { transaction, decided, view, cap };
-    rules::RULES.iter().try_for_each(|rule| rule(&case))?;
-    Ok(CheckedTx {
-        decision: decided.decision(),
-        transaction: transaction.clone(),
-        inputs: case.coins().map(InputKey::from).collect(),
-        fee: case.fee().ok_or(Violation::Overspent)?,
-    })
+    let outline = spend::payment(decided, view).map_err(Violation::from)?;
+    judge(transaction, &outline, view, &terms.into())
 }
 
+/// Check that `transaction` is what `outline`, which we derived ourselves, says it has to be, from our
+/// coins, within the bounds.
+///
+/// # Errors
+///
+/// The first [`Violation`], with what was expected and what was found.
+pub fn judge(
+    transaction: &Transaction,
+    outline: &Outline,
+    view: &View,
+    terms: &Terms,
+) -> Result<CheckedTx, Box<Violation>> {
+    let known = |(index, input): (usize, &bitcoin::TxIn)| {
+        let given = outline.first.get(index).filter(|given| given.outpoint == input.previous_output);
+        let key = given.map(|given| given.key.clone());
+        key.or_else(|| view.coin(&input.previous_output).map(InputKey::from))
+    };
+    let coins = transaction.input.iter().enumerate().filter_map(known).collect();
+    let vsize = crate::fee::signed_vsize(transaction);
+    let case = Case { transaction, outline, view, terms, vsize, coins };
+    rules::RULES.iter().try_for_each(|rule| rule(&case))?;
+    let fee = case.fee().ok_or(Violation::Overspent)?;
+    Ok(CheckedTx { purpose: outline.purpose, transaction: transaction.clone(), inputs: case.coins, fee })
+}
+
+#[cfg(test)]
+mod mutation;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 //! A treasury on a chain of made-up blocks, and a group key whose secret one hand holds.
 
-pub mod long;
+pub mod bdk;
+pub mod histories;
 
+use crate::anchor::{Anchored as _, Line};
 use crate::fee::BUMPS_MAX;
 use crate::policy::{self, CheckedTx};
 use crate::spend::{self, InputKey, Params};
@@ -19,7 +21,7 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode,
     TxOut, Txid, Witness, absolute, transaction,
 };
-use crdt::certificate::{Body, Certificate, Certified, Decidable as _};
+use crdt::certificate::{Body, Certificate, Certified, Decidable};
 use crdt::governance::{Output, Spend};
 use crdt::treasury::GroupKey;
 use crdt::{Charter, Digest, Height, ProposalId};
@@ -112,18 +114,20 @@ impl Secret {
         outputs: Vec<Output>,
         anchor: OutPoint,
     ) -> Certified<Spend> {
-        let spend = Spend { outputs, anchor };
-        let body = Body {
-            guild: charter.id(),
-            epoch: 1,
-            proposal: ProposalId(Digest([seed; 32])),
-            option: 0,
-            effect: spend.effect_hash(),
-            close: 0,
-        };
-        let signature = self.sign(body.digest().0).into();
-        let certificate = Certificate { body, signature };
-        Certified::verify(spend, certificate, charter.id(), self.key()).expect("signed just now")
+        self.certify(charter, ProposalId(Digest([seed; 32])), Spend { outputs, anchor })
+    }
+
+    /// Certify `effect` as what `proposal` decided.
+    ///
+    /// # Panics
+    ///
+    /// Never.
+    #[must_use]
+    pub fn certify<E: Decidable>(self, charter: &Charter, proposal: ProposalId, effect: E) -> Certified<E> {
+        let (guild, effect_hash) = (charter.id(), effect.effect_hash());
+        let body = Body { guild, epoch: 1, proposal, option: 0, effect: effect_hash, close: 0 };
+        let certificate = Certificate { signature: self.sign(body.digest().0).into(), body };
+        Certified::verify(effect, certificate, guild, self.key()).expect("signed just now")
     }
 }
 
@@ -137,8 +141,6 @@ pub struct Bench {
     /// The treasury.
     pub treasury: Treasury,
     blocks: Vec<BlockId>,
-    /// What is in the blocks after the genesis block.
-    mined: Vec<Block>,
     made: u32,
 }
 
@@ -160,7 +162,7 @@ impl Bench {
         let secret = Secret::new(seed);
         let treasury = Treasury::create(&charter, secret.key()).expect("a fine charter");
         let blocks = vec![treasury.checkpoint().block_id()];
-        Self { charter, secret, treasury, blocks, mined: Vec::new(), made: 0 }
+        Self { charter, secret, treasury, blocks, made: 0 }
     }
 
     /// A treasury with two mature rewards, one fresh reward, and contributions of 1 and 2 bitcoin to
@@ -234,7 +236,6 @@ impl Bench {
     /// Replace the last `depth` blocks by one more, empty ones.
     pub fn reorganize(&mut self, depth: usize) {
         self.blocks.truncate(self.blocks.len() - depth);
-        self.mined.truncate(self.mined.len() - depth);
         self.mine(u32::try_from(depth + 1).expect("small"));
     }
 
@@ -256,13 +257,6 @@ impl Bench {
         let block = Block { header, txdata };
         self.treasury.apply_block(&block, height, before).expect("the next block");
         self.blocks.push(BlockId { height, hash: block.block_hash() });
-        self.mined.push(block);
-    }
-
-    /// The best chain's blocks after the genesis block, in order.
-    #[must_use]
-    pub fn blocks(&self) -> &[Block] {
-        &self.mined
     }
 
     /// The block at the tip.
@@ -286,7 +280,14 @@ impl Bench {
     #[must_use]
     pub fn params(&self) -> Params {
         let cap = self.charter.fee_cap.clone();
-        Params { lock_height: self.tip().0, fee_rate: None, cap, bump: 0, avoid: BTreeSet::new() }
+        Params {
+            lock_height: self.tip().0,
+            fee_rate: None,
+            cap,
+            bump: 0,
+            avoid: BTreeSet::new(),
+            apart: BTreeSet::new(),
+        }
     }
 
     /// Build, check, sign and finish the payment of `decided`.
@@ -318,8 +319,8 @@ impl Bench {
 
 /// The decisions by id, as the lineage functions take them.
 #[must_use]
-pub fn decisions<'a>(all: impl IntoIterator<Item = &'a Certified<Spend>>) -> BTreeMap<ProposalId, Spend> {
-    all.into_iter().map(|decided| (decided.decision(), decided.effect().clone())).collect()
+pub fn decisions<'a>(all: impl IntoIterator<Item = &'a Certified<Spend>>) -> BTreeMap<ProposalId, Line> {
+    all.into_iter().map(|decided| (decided.decision(), decided.effect().line())).collect()
 }
 
 /// The script of somebody else.

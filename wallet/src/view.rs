@@ -1,12 +1,10 @@
 //! What the treasury is, as one value: every coin it ever had and every transaction that touched it, at
 //! one block and with the mempool on top. All decisions about money are functions of this.
 
-mod grow;
-
 use crate::Path;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use crdt::{GuildId, Height};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How deep a block reward must be before it can be spent: a rule of Bitcoin.
@@ -21,6 +19,7 @@ pub struct View {
     pub(crate) change: ScriptBuf,
     pub(crate) coins: Arc<BTreeMap<OutPoint, Coin>>,
     pub(crate) transactions: Arc<BTreeMap<Txid, Seen>>,
+    pub(crate) frozen: Arc<BTreeSet<OutPoint>>,
 }
 
 /// An output to the treasury, spent or not.
@@ -62,8 +61,6 @@ pub struct Seen {
     pub transaction: Arc<Transaction>,
     /// Its block; none while it is in the mempool.
     pub height: Option<Height>,
-    /// The time in its block's header, or when it was first seen, in Unix seconds.
-    pub time: u64,
 }
 
 /// What the treasury holds.
@@ -95,6 +92,18 @@ impl Coin {
 }
 
 impl View {
+    /// A view made of its parts.
+    pub(crate) fn new(
+        guild: GuildId,
+        (tip, tip_hash): (Height, BlockHash),
+        change: ScriptBuf,
+        coins: BTreeMap<OutPoint, Coin>,
+        transactions: BTreeMap<Txid, Seen>,
+    ) -> Self {
+        let (coins, transactions) = (Arc::new(coins), Arc::new(transactions));
+        Self { guild, tip, tip_hash, change, coins, transactions, frozen: Arc::default() }
+    }
+
     /// The guild whose treasury this is.
     #[must_use]
     pub const fn guild(&self) -> GuildId {
@@ -134,6 +143,12 @@ impl View {
     /// The coins that nothing we know of spends, in the order of their names.
     pub fn unspent(&self) -> impl Iterator<Item = &Coin> {
         self.coins.values().filter(|coin| coin.spent.is_none())
+    }
+
+    /// The coins that the member of this node froze: its node neither chooses nor signs for them.
+    #[must_use]
+    pub fn frozen(&self) -> &BTreeSet<OutPoint> {
+        &self.frozen
     }
 
     /// The transaction of this id, if it touches the treasury.

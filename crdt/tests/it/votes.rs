@@ -263,7 +263,7 @@ fn a_spend_that_the_network_or_a_reader_would_not_understand_is_no_proposal() {
         ("an empty script", vec![(ScriptBuf::new(), 70_000)], Err(SpendError::Script(0))),
         ("nobody", vec![], Err(SpendError::Outputs(0))),
         ("the most payees", vec![(payee(1), 1_000); OUTPUTS_MAX], Ok(())),
-        ("too many", vec![(payee(1), 1_000); OUTPUTS_MAX + 1], Err(SpendError::Outputs(201))),
+        ("too many", vec![(payee(1), 1_000); OUTPUTS_MAX + 1], Err(SpendError::Outputs(501))),
         ("all there can be", vec![(payee(1), most)], Ok(())),
         ("more than that", vec![(payee(1), most), (payee(2), 1_000)], Err(SpendError::Sum)),
         ("an overflow", vec![(payee(1), u64::MAX), (payee(2), u64::MAX)], Err(SpendError::Sum)),

@@ -7,6 +7,7 @@ use crate::spend::{self, Params};
 use crate::testkit::{Bench, decisions};
 use bitcoin::{Amount, Transaction};
 use crdt::certificate::Certified;
+use crdt::governance::Spend;
 use proptest::prelude::*;
 
 /// What happens next. The numbers choose among what there is.

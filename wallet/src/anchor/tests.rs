@@ -3,6 +3,7 @@ use crate::fee::blank_witness;
 use crate::testkit::{Bench, decisions, stranger, transaction};
 use bitcoin::{Amount, Transaction, TxOut, Witness};
 use crdt::certificate::Certified;
+use crdt::governance::Spend;
 
 fn state(bench: &Bench, decided: &Certified<Spend>, least: Height) -> Lineage {
     lineage(&bench.view(), decided.decision(), decided.effect().anchor, least)

@@ -1,9 +1,9 @@
-//! The rules, one function each, in the order they are tried.
+//! The rules, one function each, in the order they are tried. P1, P5, P9 and what was decided itself are
+//! judged where an outline is derived ([`crate::spend`]): without one there is nothing to check.
 
 use super::{Case, Violation};
-use crate::anchor::{self, Lineage};
-use crate::spend::{INPUTS_MAX, SEQUENCE, payees};
-use crate::{fee, marker};
+use crate::fee;
+use crate::spend::{INPUTS_MAX, Price, SEQUENCE};
 use bitcoin::{Amount, TxOut};
 use crdt::limits::LEAST_COIN_SAT;
 use std::collections::BTreeSet;
@@ -13,36 +13,40 @@ pub(super) type Rule = fn(&Case<'_>) -> Result<(), Violation>;
 
 /// All of them. Later ones rely on earlier ones.
 pub(super) const RULES: &[Rule] = &[
-    guild, decision, lineage, few_inputs, weight, ours, distinct, unsigned, sequences, lock_time, version,
-    heir, mark, payee, fee_low, fee_high,
+    first,
+    few_inputs,
+    weight,
+    ours,
+    apart,
+    distinct,
+    unsigned,
+    sequences,
+    lock_time,
+    version,
+    heir,
+    mark,
+    payee,
+    fee_low,
+    fee_high,
+    replacement,
+    budget,
 ];
 
-/// The decision is this guild's.
-fn guild(case: &Case<'_>) -> Result<(), Violation> {
-    let (expected, found) = (case.view.guild(), case.decided.certificate().body.guild);
-    if expected == found { Ok(()) } else { Err(Violation::Guild { expected, found }) }
+/// P5: the first inputs spend what they have to: the tip of the lineage, the seal, the hook.
+fn first(case: &Case<'_>) -> Result<(), Violation> {
+    for (index, expected) in case.outline.first().enumerate() {
+        let found = case.transaction.input.get(index).map(|input| input.previous_output);
+        if found != Some(expected) {
+            return Err(Violation::Tip { index, expected, found });
+        }
+    }
+    Ok(())
 }
 
-/// What was decided can be paid: standard scripts, nothing below dust.
-fn decision(case: &Case<'_>) -> Result<(), Violation> {
-    Ok(case.decided.effect().check()?)
-}
-
-/// P1, P5: the decision is neither paid nor closed nor lost, and input 0 spends the tip of its lineage.
-fn lineage(case: &Case<'_>) -> Result<(), Violation> {
-    let (id, anchor) = (case.decided.decision(), case.decided.effect().anchor);
-    anchor::check_anchor(case.view, anchor)?;
-    let expected = match anchor::lineage(case.view, id, anchor, anchor::CONFIRMED) {
-        Lineage::Open { tip } => tip,
-        ended => return Err(Violation::Ended(ended)),
-    };
-    let found = case.transaction.input.first().map(|input| input.previous_output);
-    if found == Some(expected) { Ok(()) } else { Err(Violation::Tip { expected, found }) }
-}
-
-/// A ceremony carries them all.
+/// A ceremony carries them all, and a kind that takes no other coins has none.
 fn few_inputs(case: &Case<'_>) -> Result<(), Violation> {
-    let (expected, found) = (INPUTS_MAX, case.transaction.input.len());
+    let expected = if case.outline.more { INPUTS_MAX } else { case.outline.first.len() };
+    let found = case.transaction.input.len();
     if found <= expected { Ok(()) } else { Err(Violation::Inputs { expected, found }) }
 }
 
@@ -52,9 +56,10 @@ fn weight(case: &Case<'_>) -> Result<(), Violation> {
     if found <= fee::WEIGHT_MAX { Ok(()) } else { Err(Violation::Weight(found)) }
 }
 
-/// P4: every input spends a coin of our own view, in a block, unspent in any block, mature.
+/// P4: every input spends a coin of our own view, in a block, unspent in any block, mature. Hooks and
+/// seals are in no view; the outline has them from the signer itself.
 fn ours(case: &Case<'_>) -> Result<(), Violation> {
-    for (index, input) in case.transaction.input.iter().enumerate() {
+    for (index, input) in case.transaction.input.iter().enumerate().skip(case.outline.first.len()) {
         let found = input.previous_output;
         match case.view.coin(&found) {
             None => return Err(Violation::NotOurs { index, found }),
@@ -65,6 +70,16 @@ fn ours(case: &Case<'_>) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+/// P12: no seal and no hook is among the coins that were added, and nothing that this member froze at all.
+fn apart(case: &Case<'_>) -> Result<(), Violation> {
+    let first = case.outline.first.len();
+    let mut named = case.transaction.input.iter().map(|input| input.previous_output).enumerate();
+    let kept = |(index, outpoint): &(usize, bitcoin::OutPoint)| {
+        case.view.frozen().contains(outpoint) || *index >= first && case.terms.apart.contains(outpoint)
+    };
+    named.find(kept).map_or(Ok(()), |(index, found)| Err(Violation::Apart { index, found }))
 }
 
 /// No coin is spent twice.
@@ -90,60 +105,84 @@ fn sequences(case: &Case<'_>) -> Result<(), Violation> {
     })
 }
 
-/// P6: it can be in the next block.
+/// P6: it can be in the next block, and a draw has the date that it was judged by.
 fn lock_time(case: &Case<'_>) -> Result<(), Violation> {
     let (expected, found) = (case.view.tip(), case.transaction.lock_time);
-    let reached = found.is_block_height() && found.to_consensus_u32() <= expected;
-    if reached { Ok(()) } else { Err(Violation::LockTime { expected, found }) }
+    let taken = found.is_block_height() && case.outline.lock.takes(found.to_consensus_u32(), expected);
+    if taken { Ok(()) } else { Err(Violation::LockTime { expected, found }) }
 }
 
 /// P6: version 3 as long as its size allows.
 fn version(case: &Case<'_>) -> Result<(), Violation> {
-    let expected = fee::version(fee::signed_vsize(case.transaction));
-    let found = case.transaction.version;
+    let (expected, found) = (fee::version(case.vsize), case.transaction.version);
     if found == expected { Ok(()) } else { Err(Violation::Version { expected, found }) }
 }
 
-/// P2: output 0 is the heir.
+/// P2: the heir is where it has to be.
 fn heir(case: &Case<'_>) -> Result<(), Violation> {
-    let found = case.transaction.output.first();
-    let stands = |heir: &TxOut| {
-        heir.script_pubkey == *case.view.change_script() && heir.value.to_sat() >= LEAST_COIN_SAT
-    };
+    let index = case.outline.change;
+    let found = case.transaction.output.get(index);
+    let script = case.outline.outputs.get(index).map(|output| &output.script_pubkey);
+    let stands = |heir: &TxOut| Some(&heir.script_pubkey) == script && heir.value.to_sat() >= LEAST_COIN_SAT;
     if found.is_some_and(stands) { Ok(()) } else { Err(Violation::Heir { found: found.cloned() }) }
 }
 
-/// P2: output 1 says which decision this pays.
+/// P2: the second output, of whatever has a marker, says what this is.
 fn mark(case: &Case<'_>) -> Result<(), Violation> {
-    let expected = marker::output(marker::marker(case.view.guild(), case.decided.decision()));
-    let found = case.transaction.output.get(1).cloned();
-    if found.as_ref() == Some(&expected) { Ok(()) } else { Err(Violation::Marker { expected, found }) }
+    let Some(expected) = case.outline.outputs.get(1).filter(|output| output.script_pubkey.is_op_return())
+    else {
+        return Ok(());
+    };
+    let found = case.transaction.output.get(1);
+    if found == Some(expected) {
+        Ok(())
+    } else {
+        Err(Violation::Marker { expected: expected.clone(), found: found.cloned() })
+    }
 }
 
-/// P2: from output 2 on, what was decided, all of it, in order, and nothing else.
+/// P2: all other outputs are what was decided, in order, and there is nothing else.
 fn payee(case: &Case<'_>) -> Result<(), Violation> {
-    let mut expected = payees(case.decided.effect());
-    let mut found = case.transaction.output.iter().skip(2).cloned();
-    for index in 2.. {
-        match (expected.next(), found.next()) {
-            (None, None) => break,
-            (expected, found) if expected == found => {}
-            (expected, found) => return Err(Violation::Payee { index, expected, found }),
+    let count = case.outline.outputs.len().max(case.transaction.output.len());
+    for index in (0..count).filter(|index| *index != case.outline.change) {
+        let (expected, found) = (case.outline.outputs.get(index), case.transaction.output.get(index));
+        if expected != found {
+            return Err(Violation::Payee { index, expected: expected.cloned(), found: found.cloned() });
         }
     }
     Ok(())
 }
 
-/// P3: the fee is at least what relays.
+/// P3: the fee is at least what relays, and a part of what we ourselves would pay.
 fn fee_low(case: &Case<'_>) -> Result<(), Violation> {
     let found = case.fee().ok_or(Violation::Overspent)?;
-    let expected = Amount::from_sat(fee::signed_vsize(case.transaction) * fee::LEAST_RATE);
+    let expected = Amount::from_sat(case.terms.fee.least(case.vsize));
     if found >= expected { Ok(()) } else { Err(Violation::FeeLow { expected, found }) }
 }
 
-/// P3: the fee is within both caps of the charter.
+/// P3: the fee is within both caps of the charter, and no multiple of what we ourselves would pay.
 fn fee_high(case: &Case<'_>) -> Result<(), Violation> {
     let found = case.fee().ok_or(Violation::Overspent)?;
-    let expected = Amount::from_sat(fee::ceiling(case.cap, fee::signed_vsize(case.transaction)));
+    let expected = Amount::from_sat(case.terms.fee.most(case.vsize));
     if found <= expected { Ok(()) } else { Err(Violation::FeeHigh { expected, found }) }
+}
+
+/// P7: it pays enough more than the version in our mempool that it replaces. The same bytes again are no
+/// replacement (P8).
+fn replacement(case: &Case<'_>) -> Result<(), Violation> {
+    let Some((txid, old)) = Price::in_the_way(case.view, case.outline) else { return Ok(()) };
+    if txid == case.transaction.compute_txid() {
+        return Ok(());
+    }
+    let found = case.fee().ok_or(Violation::Overspent)?;
+    let expected = Amount::from_sat(old.replacement(case.vsize));
+    if found >= expected { Ok(()) } else { Err(Violation::Replacement { txid, expected, found }) }
+}
+
+/// S7: outputs and fee of a draw are within what the budget's period has left.
+fn budget(case: &Case<'_>) -> Result<(), Violation> {
+    let Some(left) = case.outline.most else { return Ok(()) };
+    let fee = case.fee().ok_or(Violation::Overspent)?;
+    let wanted = case.outline.paid().checked_add(fee).unwrap_or(Amount::MAX);
+    if wanted <= left { Ok(()) } else { Err(Violation::Budget { left, wanted }) }
 }

@@ -4,7 +4,9 @@ use crate::testkit::{Bench, stranger, transaction};
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{OutPoint, ScriptBuf, Sequence, Witness};
+use crdt::certificate::Certified;
 use crdt::governance::Output;
+use crdt::governance::Spend;
 use std::sync::LazyLock;
 
 /// A treasury, a decision to pay two people, and its payment from two coins.
@@ -225,7 +227,8 @@ fn as_many_payees_as_there_can_be() {
     let (mut bench, _) = Bench::funded();
     let coin = bench.receive([0, 5], Amount::from_int_btc(9));
     bench.mine(5);
-    let outputs = vec![Output { script: stranger(), amount: Amount::from_sat(20_000) }; 200];
+    let outputs =
+        vec![Output { script: stranger(), amount: Amount::from_sat(20_000) }; crdt::limits::OUTPUTS_MAX];
     let decided = bench.secret.decide(&bench.charter, 7, outputs, coin);
     let built = spend::build(&decided, &bench.view(), &bench.params()).unwrap();
     assert!(judge(&bench, &decided, &built.transaction).is_ok());

@@ -1,7 +1,9 @@
 //! The rules by name, and what breaking each looks like.
 
 use crate::anchor::{AnchorError, Lineage};
-use crate::fee::{LEAST_RATE, WEIGHT_MAX};
+use crate::fee::{LEAST_RATE, PART_OF_ESTIMATE, TIMES_ESTIMATE, WEIGHT_MAX};
+use crate::spend::{DrawError, NoOutline};
+use bitcoin::Txid;
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Sequence, TxOut};
@@ -30,13 +32,66 @@ pub enum Violation {
     /// The decision is paid, closed or lost, in a block.
     #[error("the decision's lineage has ended: {0:?}")]
     Ended(Lineage),
-    /// The first input is not the tip of the decision's lineage.
-    #[error("input 0 must spend {expected}, not {found:?}")]
+    /// One of the first inputs is not what it has to be: the tip of the decision's lineage, a hook, a seal.
+    #[error("input {index} must spend {expected}, not {found:?}")]
     Tip {
-        /// The tip.
+        /// Which input.
+        index: usize,
+        /// What it has to spend.
         expected: OutPoint,
-        /// What it spends; none without inputs.
+        /// What it spends; none with fewer inputs.
         found: Option<OutPoint>,
+    },
+    /// The coin to spend first is in no block or not mature.
+    #[error("{0}, which has to be spent first, cannot be spent yet")]
+    Waits(OutPoint),
+    /// The budget does not allow the draw.
+    #[error(transparent)]
+    Draw(#[from] DrawError),
+    /// Not the next distribution by work.
+    #[error("distribution by work number {found} is not the next, {expected}")]
+    Number {
+        /// The next.
+        expected: u32,
+        /// What was decided.
+        found: u32,
+    },
+    /// Not the guild anchor.
+    #[error("{found} is not the guild anchor, which is {expected:?}")]
+    GuildAnchor {
+        /// The guild anchor, if there is one yet.
+        expected: Option<OutPoint>,
+        /// What was decided.
+        found: OutPoint,
+    },
+    /// No coin is due to be moved.
+    #[error("no coin is due to be moved")]
+    Nothing,
+    /// An input spends a seal, a hook or a coin that this signer froze.
+    #[error("input {index} spends {found}, which is set apart: a seal, a hook or a frozen coin")]
+    Apart {
+        /// Which input.
+        index: usize,
+        /// What it spends.
+        found: OutPoint,
+    },
+    /// It does not pay enough to replace what our mempool has.
+    #[error("a fee of {found} does not replace {txid}, which takes {expected}")]
+    Replacement {
+        /// The version in the mempool.
+        txid: Txid,
+        /// The least.
+        expected: Amount,
+        /// What it pays.
+        found: Amount,
+    },
+    /// More than the budget's period has left.
+    #[error("{wanted} with the fee is above the {left} that the budget's period has left")]
+    Budget {
+        /// What is left.
+        left: Amount,
+        /// Outputs and fee.
+        wanted: Amount,
     },
     /// An input spends what our view does not have.
     #[error("input {index} spends {found}, which is no coin of the treasury")]
@@ -141,19 +196,39 @@ pub enum Violation {
     #[error("the outputs hold more than the inputs")]
     Overspent,
     /// A fee below what nodes relay.
-    #[error("a fee of {found} is below {expected}, {LEAST_RATE} sat/vB")]
+    #[error(
+        "a fee of {found} is below {expected}: {LEAST_RATE} sat/vB and 1/{PART_OF_ESTIMATE} of our estimate"
+    )]
     FeeLow {
         /// The least.
         expected: Amount,
         /// What it pays.
         found: Amount,
     },
-    /// A fee above a cap of the charter.
-    #[error("a fee of {found} is above the charter's cap, {expected}")]
+    /// A fee above a cap of the charter, or a multiple of what we would pay.
+    #[error(
+        "a fee of {found} is above {expected}: the charter's caps and {TIMES_ESTIMATE} times our estimate"
+    )]
     FeeHigh {
         /// The most, at its size.
         expected: Amount,
         /// What it pays.
         found: Amount,
     },
+}
+
+impl From<NoOutline> for Violation {
+    fn from(why: NoOutline) -> Self {
+        match why {
+            NoOutline::Guild { expected, found } => Self::Guild { expected, found },
+            NoOutline::Decision(error) => Self::Decision(error),
+            NoOutline::Anchor(error) => Self::Anchor(error),
+            NoOutline::Ended(lineage) => Self::Ended(lineage),
+            NoOutline::Tip(outpoint) => Self::Waits(outpoint),
+            NoOutline::Draw(error) => Self::Draw(error),
+            NoOutline::Number { expected, found } => Self::Number { expected, found },
+            NoOutline::GuildAnchor { expected, found } => Self::GuildAnchor { expected, found },
+            NoOutline::Nothing => Self::Nothing,
+        }
+    }
 }

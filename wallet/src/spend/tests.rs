@@ -1,8 +1,9 @@
 use super::*;
-use crate::anchor::tips;
+use crate::anchor::{self, tips};
 use crate::policy;
 use crate::testkit::{Bench, REWARD, decisions, stranger, transaction};
 use crdt::governance::Output;
+use crdt::limits::LEAST_COIN_SAT;
 use proptest::prelude::*;
 
 fn btc(whole: u64) -> Amount {
@@ -23,7 +24,7 @@ fn the_form_of_a_payment() {
     assert_eq!(tx.output.len(), 3);
     assert_eq!(tx.output[0].script_pubkey, bench.script([1, 0]));
     assert!(tx.output[1].script_pubkey.is_op_return());
-    assert_eq!(tx.output[2], payees(decided.effect()).next().unwrap());
+    assert_eq!(tx.output[2], Order::from(&decided).payees().next().unwrap());
     assert_eq!(built.fee.to_sat(), fee::signed_vsize(tx) * fee::DEFAULT_RATE);
     assert_eq!(build(&decided, &bench.view(), &bench.params()).unwrap(), built, "no randomness");
 }
@@ -85,7 +86,7 @@ fn a_version_in_the_mempool_is_replaced_only_by_a_bump_that_pays_more() {
     let txid = first.compute_txid();
     let again = build(&decided, &bench.view(), &bench.params());
     assert_eq!(again.unwrap_err(), BuildError::InFlight { txid });
-    let floor = price(&bench.view(), txid).fee;
+    let floor = Price::of(&bench.view(), bench.view().transaction(&txid).unwrap()).fee;
     let cheap = Params { fee_rate: Some(1), bump: 1, ..bench.params() };
     let bumped = build(&decided, &bench.view(), &cheap).unwrap();
     let vsize = fee::signed_vsize(&bumped.transaction);

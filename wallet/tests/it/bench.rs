@@ -7,7 +7,7 @@ use crdt::governance::{Output, Spend};
 use regtest::{Keeper, Options, Provide, provide, to_stderr};
 use std::collections::BTreeSet;
 use wallet::chain::{Bitcoind, Follow};
-use wallet::testkit::{Secret, stranger};
+use wallet::testkit::Secret;
 use wallet::{Params, Treasury, View, policy, spend};
 
 pub(crate) struct Bench {
@@ -47,7 +47,12 @@ impl Bench {
     }
 
     pub(crate) fn mine(&mut self, count: u64) -> View {
-        let address = Address::from_script(&stranger(), self.charter.network).unwrap();
+        self.mine_to(0xee, count)
+    }
+
+    /// Mine for somebody: blocks that replace others must not come out the same.
+    pub(crate) fn mine_to(&mut self, seed: u8, count: u64) -> View {
+        let address = Address::from_script(&crdt::testkit::payee(seed), self.charter.network).unwrap();
         self.node.generate_to(&address, count).unwrap();
         self.sync()
     }
@@ -76,7 +81,14 @@ impl Bench {
     pub(crate) fn params(&self, bump: u32) -> Params {
         let fee_rate = self.chain.estimate_fee(6).unwrap();
         let (lock_height, _) = self.treasury.tip();
-        Params { lock_height, fee_rate, cap: self.charter.fee_cap.clone(), bump, avoid: BTreeSet::new() }
+        Params {
+            lock_height,
+            fee_rate,
+            cap: self.charter.fee_cap.clone(),
+            bump,
+            avoid: BTreeSet::new(),
+            apart: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn pay(&self, decided: &Certified<Spend>, bump: u32) -> Transaction {

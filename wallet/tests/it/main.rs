@@ -3,4 +3,5 @@
 
 mod bench;
 mod chain;
+mod life;
 mod payment;
