@@ -3,6 +3,5 @@
 
 pub mod dto;
 pub mod events;
-mod report;
 pub mod server;
 mod workspace;

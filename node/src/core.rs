@@ -3,14 +3,15 @@
 
 mod answers;
 pub mod ask;
-mod books;
 mod ceremony;
 mod commands;
 mod custody;
 mod decided;
 mod decisions;
 mod keygen;
+mod lifecycle;
 mod money;
+mod payments;
 mod peers;
 mod record;
 mod transcript;
@@ -83,6 +84,8 @@ pub enum Effect {
     Verify(u64, Vec<Vec<u8>>),
     /// Tell whoever follows the events.
     Tell(Change),
+    /// Tell them that coins left the treasury for nothing that was decided.
+    Alarm(String),
     /// Keep a secret, sealed, durable before any later effect.
     StoreSecret(String, Zeroizing<Vec<u8>>),
     /// Forget a secret that is needed no more.
@@ -150,7 +153,6 @@ pub struct Node {
     document: Document,
     fold: Fold,
     workspace: crdt::workspace::Workspace,
-    books: books::Books,
     tip: Option<Tip>,
     chain_lost: Option<String>,
     treasury: Option<Treasury>,
@@ -165,6 +167,8 @@ pub struct Node {
     /// Look for what is due: at each tick, not at every word of a peer, which would cost less than the look.
     look_for_due: bool,
     decisions: decisions::Local,
+    /// Spends of the treasury that nobody decided, as the chain shows them now.
+    alarms: Vec<wallet::alarm::Foreign>,
     decided: BTreeMap<ProposalId, decided::Decided>,
     /// A fork may have taken the proof of a decision out of the document.
     decided_may_lack: bool,
@@ -218,7 +222,6 @@ impl Node {
             guild,
             fold,
             workspace: crdt::workspace::Workspace::default(),
-            books: books::Books::default(),
             tip: None,
             chain_lost: None,
             treasury: None,
@@ -231,6 +234,7 @@ impl Node {
             ceremonies: BTreeMap::new(),
             look_for_due: true,
             decisions: decisions::Local::from_records(&start.records)?,
+            alarms: Vec::new(),
             decided: BTreeMap::new(),
             decided_may_lack: true,
             recovery: (!start.journal_intact).then(|| peers::Recovery::new(now)),
@@ -318,7 +322,6 @@ impl Node {
         if touched.is_empty() {
             return;
         }
-        self.books.age();
         let changes = self.fold.follow(&self.document, touched);
         let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
         self.tell(changes);

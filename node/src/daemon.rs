@@ -315,6 +315,7 @@ impl Daemon {
                         drop(self.events.send(Event::of(&change, self.node.names())));
                     }
                 }
+                Effect::Alarm(what) => drop(self.events.send(Event::alarm(what))), // nobody may listen
                 Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
                 Effect::StoreShare(epoch, share) => {

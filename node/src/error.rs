@@ -24,6 +24,8 @@ pub enum Code {
     NotEnoughSigners,
     /// The treasury does not hold enough.
     NotEnoughFunds,
+    /// Coins left the treasury for nothing that was decided.
+    Alarm,
     /// No daemon answers.
     Unreachable,
     /// Not now; later perhaps.
@@ -33,7 +35,7 @@ pub enum Code {
 }
 
 /// Every code with its number and meaning, in order.
-pub const CODES: [(Code, u8, &str); 11] = [
+pub const CODES: [(Code, u8, &str); 12] = [
     (Code::Failed, 1, "it failed"),
     (Code::Usage, 2, "the command line is wrong"),
     (Code::NotFound, 3, "what was named does not exist"),
@@ -42,6 +44,7 @@ pub const CODES: [(Code, u8, &str); 11] = [
     (Code::Conflict, 6, "contradicts the present state"),
     (Code::NotEnoughSigners, 7, "too few signers or peers answered in time"),
     (Code::NotEnoughFunds, 8, "the treasury does not hold enough"),
+    (Code::Alarm, 9, "an alarm: coins left the treasury for nothing that was decided"),
     (Code::Unreachable, 69, "the daemon, or bitcoind, cannot be reached"),
     (Code::TryAgain, 75, "not now: try again"),
     (Code::BadConfig, 78, "the configuration is wrong"),
@@ -63,7 +66,7 @@ impl Code {
             Self::NotFound => 404,
             Self::NotAuthorised => 401,
             Self::Refused | Self::NotEnoughFunds => 422,
-            Self::Conflict => 409,
+            Self::Conflict | Self::Alarm => 409,
             Self::NotEnoughSigners | Self::Unreachable | Self::TryAgain => 503,
         }
     }

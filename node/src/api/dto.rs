@@ -1,6 +1,5 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
-pub mod report;
 pub mod workspace;
 
 use crdt::Choice;
@@ -31,8 +30,6 @@ pub enum Command {
     Balance,
     /// What moved it.
     History,
-    /// The books, to make a report from.
-    Books,
     /// The record view, as it is or as it was.
     Export(Format, AsOf),
     /// Let an outsider's node read along.
@@ -67,9 +64,6 @@ pub enum Answer {
     Balance(Balance),
     /// See [`Command::History`].
     History(History),
-    /// See [`Command::Books`]: for the shell, which makes a report of them and says that.
-    #[serde(skip)]
-    Books(Box<wallet::ledger::Ledger>, bitcoin::Network),
     /// See [`Command::Export`].
     Export(Export),
     /// See [`Command::Invite`] and [`Command::Invitation`].
@@ -97,7 +91,11 @@ pub struct NewSpend {
     #[serde(default)]
     pub text: String,
     /// Who gets how much.
+    #[serde(default)]
     pub outputs: Vec<OutputDto>,
+    /// In the place of outputs: satoshis to divide among the members by their shares.
+    #[serde(default)]
+    pub distribute_sat: Option<u64>,
 }
 
 /// One payee.
@@ -171,6 +169,9 @@ pub enum Format {
 pub struct Status {
     /// [`V`].
     pub v: u32,
+    /// Coins that left the treasury for nothing that was decided; empty, or somebody must look now.
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// What most needs attention, most urgent first; empty when all is well.
     pub waits: Vec<Wait>,
     /// The guild's id.
@@ -434,7 +435,7 @@ pub struct Movement {
     pub txid: String,
     /// Its block; none while it waits.
     pub height: Option<u32>,
-    /// What it is: block reward, contribution, received, payment, closing move, move, recovery or other.
+    /// What it is.
     pub kind: String,
     /// What it added or, if negative, took.
     pub delta_sat: i64,

@@ -61,6 +61,17 @@ impl Event {
         Self { v: super::dto::V, kind: kind.to_owned(), path, member: by.map(name) }
     }
 
+    /// The event that tells of coins that left the treasury for nothing that was decided.
+    #[must_use]
+    pub fn alarm(what: String) -> Self {
+        Self {
+            v: super::dto::V,
+            kind: "alarm".to_owned(),
+            path: vec!["treasury".to_owned(), what],
+            member: None,
+        }
+    }
+
     fn missed(count: u64) -> Self {
         Self { v: super::dto::V, kind: "missed".to_owned(), path: vec![count.to_string()], member: None }
     }

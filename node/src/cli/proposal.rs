@@ -1,12 +1,17 @@
 //! `guild proposal …`.
 
 use super::say::{Say, btc};
-use crate::api::dto::{Ceremony, ChoiceDto, NewBallot, NewSpend, OutputDto, ProposalDto, Proposals};
+use crate::api::dto::{Ceremony, ChoiceDto, NewBallot, NewSpend, OutputDto, ProposalDto, Proposals, Status};
 use crate::client::Client;
 use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
+use bitcoin::{Address, Network};
 use clap::{Args, Subcommand};
-use crdt::category::{Category, LABEL_PREFIX};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use wallet::payee;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proposal {
@@ -38,15 +43,18 @@ pub(crate) struct New {
     /// One line that says what for.
     #[arg(long)]
     title: String,
-    /// What it is for in the books: hosting, power, hardware, repair, rented-hash-rate, sale, distribution …
-    #[arg(long)]
-    category: Option<Category>,
     /// More words.
     #[arg(long, default_value = "")]
     text: String,
     /// Whom to pay and how many satoshis. May be repeated.
-    #[arg(long = "pay", required = true, value_name = "ADDRESS=SATOSHIS")]
+    #[arg(long = "pay", value_name = "ADDRESS=SATOSHIS", required_unless_present_any = ["payout_csv", "distribute"])]
     pay: Vec<String>,
+    /// Pay everybody in this list: lines of address,satoshis and maybe a remark.
+    #[arg(long, value_name = "FILE", conflicts_with = "pay")]
+    payout_csv: Option<PathBuf>,
+    /// Divide this many satoshis among the members by their shares.
+    #[arg(long, value_name = "SATOSHIS", conflicts_with_all = ["pay", "payout_csv"])]
+    distribute: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +77,7 @@ impl Proposal {
         let client = Client::of(home)?;
         match self {
             Self::New(new) => {
-                let shown: ProposalDto = client.post("proposals", &new.parse()?)?;
+                let shown: ProposalDto = client.post("proposals", &new.parse(&client)?)?;
                 say.data(&shown, || text(&shown));
                 say.hint(&format!("guild proposal vote {} yes --final", shown.id));
             }
@@ -113,12 +121,32 @@ pub(super) fn plain<'a>(id: &'a str, what: &str) -> Outcome<&'a str> {
 }
 
 impl New {
-    fn parse(self) -> Outcome<NewSpend> {
-        let category = self.category.map(|category| format!("{LABEL_PREFIX}{category}"));
-        let words = category.into_iter().chain([self.text]).filter(|words| !words.is_empty());
-        let text = words.collect::<Vec<_>>().join("\n");
-        Ok(NewSpend { title: self.title, text, outputs: payments(&self.pay)? })
+    fn parse(self, client: &Client) -> Outcome<NewSpend> {
+        let outputs = match &self.payout_csv {
+            Some(file) => payout_list(file, client)?,
+            None => payments(&self.pay)?,
+        };
+        let distribute_sat = self.distribute.as_deref().map(payee::satoshis).transpose();
+        let distribute_sat = distribute_sat.map_err(Failure::usage)?;
+        Ok(NewSpend { title: self.title, text: self.text, outputs, distribute_sat })
     }
+}
+
+/// Everybody in a list, or nobody and which lines are wrong.
+fn payout_list(file: &Path, client: &Client) -> Outcome<Vec<OutputDto>> {
+    let refuse = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", file.display()));
+    let status: Status = client.get("status")?;
+    let network = Network::from_str(&status.network).map_err(|error| refuse(&error))?;
+    let mut text = String::new();
+    let limit = payee::LIST_BYTES_MAX as u64 + 1; // one more, so that a longer list is refused and not cut
+    let opened = File::open(file).map_err(|error| refuse(&error))?;
+    opened.take(limit).read_to_string(&mut text).map_err(|error| refuse(&error))?;
+    let outputs = payee::list(&text, network).map_err(|error| refuse(&error))?;
+    let dto = |output: &crdt::governance::Output| {
+        let address = Address::from_script(&output.script, network).map_err(|error| refuse(&error))?;
+        Ok(OutputDto { address: address.to_string(), amount_sat: output.amount.to_sat() })
+    };
+    outputs.iter().map(dto).collect()
 }
 
 /// What `--pay` says, as often as it is given.
@@ -126,7 +154,7 @@ pub(super) fn payments(pay: &[String]) -> Outcome<Vec<OutputDto>> {
     let outputs = pay.iter().map(|text| {
         let refuse = || Failure::usage(format!("--pay '{text}': ADDRESS=SATOSHIS is needed"));
         let (address, amount) = text.split_once('=').ok_or_else(refuse)?;
-        let amount_sat = amount.replace('_', "").parse().map_err(|_| refuse())?;
+        let amount_sat = payee::satoshis(amount).map_err(|_| refuse())?;
         Ok(OutputDto { address: address.to_owned(), amount_sat })
     });
     outputs.collect()

@@ -3,13 +3,13 @@
 use super::say::{Say, btc};
 use crate::api::dto::{Status, Wait};
 use crate::client::Client;
-use crate::error::Outcome;
+use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
 
 pub(crate) fn run(home: &Home, say: Say) -> Outcome<()> {
     let status: Status = Client::of(home)?.get("status")?;
     say.data(&status, || text(&status));
-    Ok(())
+    if status.alarms.is_empty() { Ok(()) } else { Err(Failure::new(Code::Alarm, status.alarms.join("; "))) }
 }
 
 fn wait_line(wait: &Wait) -> String {
@@ -20,7 +20,8 @@ fn wait_line(wait: &Wait) -> String {
 }
 
 fn text(status: &Status) -> String {
-    let mut lines: Vec<String> = status.waits.iter().map(wait_line).collect();
+    let mut lines: Vec<String> = status.alarms.iter().map(|alarm| format!("ALARM: {alarm}")).collect();
+    lines.extend(status.waits.iter().map(wait_line));
     let online = status.peers.iter().filter(|peer| peer.connected).count();
     lines.push(format!("{} on {}, as {}", status.name, status.network, status.member));
     lines.push(format!("height     {} ({})", status.height, status.block_hash));

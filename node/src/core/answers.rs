@@ -24,6 +24,7 @@ impl Node {
         let peers = state.members.keys().filter(|member| **member != self.me);
         Status {
             v: V,
+            alarms: self.alarms.iter().map(ToString::to_string).collect(),
             waits: self.waits(),
             guild: self.guild.to_string(),
             name: self.charter.name.to_string(),

@@ -1,7 +1,7 @@
 //! What one node asks others to sign: names only. Every signer builds the request itself, from its own
 //! document and its own chain, so nobody ever signs what it was handed.
 
-use crdt::{Height, MemberId, ProposalId};
+use crdt::{EntryId, Height, MemberId, ProposalId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -23,6 +23,23 @@ pub enum Ask {
         /// Satoshis per virtual byte.
         fee_rate: u64,
     },
+    /// A dearer version of the payment of a decision, in the place of one that does not confirm.
+    Bump(ProposalId, Quote),
+    /// The move that ends a decision without paying it: it is cancelled, or expired.
+    Closing(ProposalId, Quote),
+    /// A draw on a budget, as this Disburse entry asks, or a dearer version of it.
+    Draw(EntryId, Quote),
+    /// Moves coins that their recovery leaf would soon let go.
+    Renewal(Quote),
+}
+
+/// At which block and price a transaction is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Quote {
+    /// The height of the block it is built at: all signers are there.
+    pub height: Height,
+    /// Satoshis per virtual byte. A signer takes it within bounds of its own.
+    pub fee_rate: u64,
 }
 
 /// What an [`Ask`] is about: one ceremony at a time for each.
@@ -34,8 +51,14 @@ pub enum Subject {
     Founding,
     /// See [`Ask::Certificate`].
     Certificate(ProposalId),
-    /// See [`Ask::Payment`].
+    /// See [`Ask::Payment`] and [`Ask::Bump`].
     Payment(ProposalId),
+    /// See [`Ask::Closing`].
+    Closing(ProposalId),
+    /// See [`Ask::Draw`].
+    Draw(EntryId),
+    /// See [`Ask::Renewal`].
+    Renewal,
 }
 
 impl Ask {
@@ -46,7 +69,22 @@ impl Ask {
             Self::KeyTest => Subject::KeyTest,
             Self::Founding => Subject::Founding,
             Self::Certificate(proposal) => Subject::Certificate(*proposal),
-            Self::Payment { decision, .. } => Subject::Payment(*decision),
+            Self::Payment { decision, .. } | Self::Bump(decision, _) => Subject::Payment(*decision),
+            Self::Closing(decision, _) => Subject::Closing(*decision),
+            Self::Draw(entry, _) => Subject::Draw(*entry),
+            Self::Renewal(_) => Subject::Renewal,
+        }
+    }
+
+    /// At which block and price, if it is about a transaction.
+    #[must_use]
+    pub const fn quote(&self) -> Option<Quote> {
+        match self {
+            Self::KeyTest | Self::Founding | Self::Certificate(_) => None,
+            Self::Payment { height, fee_rate, .. } => Some(Quote { height: *height, fee_rate: *fee_rate }),
+            Self::Bump(_, quote) | Self::Closing(_, quote) | Self::Draw(_, quote) | Self::Renewal(quote) => {
+                Some(*quote)
+            }
         }
     }
 }
@@ -61,6 +99,9 @@ impl Subject {
             Self::KeyTest | Self::Founding => (0, [0; 32]),
             Self::Certificate(proposal) => (1, proposal.to_bytes()),
             Self::Payment(proposal) => (2, proposal.to_bytes()),
+            Self::Closing(proposal) => (3, proposal.to_bytes()),
+            Self::Draw(entry) => (4, entry.to_bytes()),
+            Self::Renewal => (5, [0; 32]),
         };
         let rank =
             |member: &MemberId| crdt::Digest::tagged("hashguild/rank/v1", &[&[tag], &id, &member.to_bytes()]);
@@ -80,6 +121,9 @@ impl fmt::Display for Subject {
             Self::Founding => f.write_str("the founding mining policy"),
             Self::Certificate(proposal) => write!(f, "the certificate of {}", proposal.short()),
             Self::Payment(proposal) => write!(f, "the payment of {}", proposal.short()),
+            Self::Closing(proposal) => write!(f, "the closing move of {}", proposal.short()),
+            Self::Draw(entry) => write!(f, "the draw {}", entry.short()),
+            Self::Renewal => f.write_str("the renewal of old coins"),
         }
     }
 }

@@ -291,7 +291,7 @@ impl Node {
                 let body = proposal.body(self.guild, id);
                 self.say_or_log(Payload::Certificate(Certificate { body, signature }));
             }
-            Ask::Payment { .. } => {
+            Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {
                 if let Some(checked) = checked {
                     self.finish_payment(&checked, signatures);
                 }

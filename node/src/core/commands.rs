@@ -10,12 +10,15 @@ use crate::core::ask::Ask;
 use crate::error::{Code, Failure, Outcome};
 use bitcoin::{Amount, NetworkKind};
 use crdt::entry::Invite;
-use crdt::governance::{Ballot, Effect, Output, Proposal, Spend};
+use crdt::governance::{Ballot, Basis, Distribute, Effect, Output, Payable as _, Proposal, Spend};
 use crdt::text::{Line, Note};
-use crdt::{Choice, Payload, ProposalId};
+use crdt::{Choice, MemberId, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
+use std::collections::BTreeMap;
 use std::str::FromStr as _;
-use wallet::ledger::{Account, Entry, Kind, Posting};
+use wallet::history::Kind;
+use wallet::payee;
+use wallet::split::{By, split};
 
 /// Blocks an invitation lasts.
 const INVITATION_BLOCKS: u32 = 1_008;
@@ -38,10 +41,6 @@ impl Node {
             Command::Address => self.address(),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
-            Command::Books => {
-                let network = self.charter.network;
-                self.books().map(|ledger| Answer::Books(Box::new(ledger.clone()), network))
-            }
             Command::Export(format, as_of) => self.export(format, &as_of),
             Command::Invite(card) => self.invite(&card),
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
@@ -81,10 +80,14 @@ impl Node {
         let text = Note::try_from(new.text).map_err(Failure::usage)?;
         let outputs =
             new.outputs.iter().map(|output| self.parse_output(output)).collect::<Outcome<Vec<_>>>()?;
-        let spend = Spend { outputs, anchor: self.choose_anchor()? };
-        spend.check().map_err(Failure::usage)?;
+        let effect = match new.distribute_sat {
+            None => Effect::Spend(Spend { outputs, anchor: self.choose_anchor()? }),
+            Some(sat) if outputs.is_empty() => Effect::Distribute(self.by_shares(Amount::from_sat(sat))?),
+            Some(_) => return Err(Failure::usage("a distribution pays the members and nobody else")),
+        };
+        effect.check().map_err(Failure::usage)?;
         let balance = self.balance()?;
-        let total = spend.total().map_or(u64::MAX, Amount::to_sat);
+        let total = total_of(&effect).map_or(u64::MAX, Amount::to_sat);
         if total > balance.confirmed_sat {
             let detail = format!(
                 "the outputs add up to {total} sat, the treasury has {} sat to spend ({} sat more are not mature)",
@@ -92,21 +95,25 @@ impl Node {
             );
             return Err(Failure::new(Code::NotEnoughFunds, detail));
         }
-        let proposal = Proposal { title, text, effect: Effect::Spend(spend) };
+        let proposal = Proposal { title, text, effect };
         let signed = self.say(Payload::Propose(proposal))?;
         self.proposal_answer(signed.id().into())
     }
 
+    /// `total` divided among the members by their shares; what falls below dust stays in the treasury.
+    fn by_shares(&self, total: Amount) -> Outcome<Distribute> {
+        let members = &self.state().members;
+        let shares = members.iter().map(|(id, member)| (*id, u64::from(u32::from(member.weight)))).collect();
+        let dust =
+            |id: &MemberId| members.get(id).map_or(Amount::MAX, |member| member.payout.minimal_non_dust());
+        let divided = split(total, &By::Shares(shares), &BTreeMap::new(), dust).map_err(Failure::usage)?;
+        let outputs =
+            crdt::governance::outputs(&divided.paid, |id| members.get(id).map(|member| &member.payout));
+        Ok(Distribute { total, outputs, anchor: self.choose_anchor()?, basis: Basis::Shares })
+    }
+
     pub(super) fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
-        let refuse = |why: String| Failure::usage(format!("'{}': {why}", output.address));
-        let address =
-            bitcoin::Address::from_str(&output.address).map_err(|error| refuse(error.to_string()))?;
-        let network = self.charter.network;
-        let address = address
-            .require_network(network)
-            .map_err(|_| refuse(format!("this address is not one of the guild's network, {network}")))?;
-        let amount = Amount::from_sat(output.amount_sat);
-        Ok(Output { script: address.script_pubkey(), amount })
+        payee::output(&output.address, output.amount_sat, self.charter.network).map_err(Failure::usage)
     }
 
     fn vote(&mut self, proposal: ProposalId, ballot: NewBallot) -> Outcome<Answer> {
@@ -149,6 +156,10 @@ impl Node {
             Standing::Paid(txid, _) | Standing::Sent(txid) => {
                 self.reply(number, Err(Failure::conflict(format!("already paid by {txid}"))));
             }
+            Standing::Expired(_) | Standing::Cancelled(_) => {
+                let quote = self.quote();
+                self.begin(Ask::Closing(id, quote), Some(number));
+            }
             _ if state.certificate().is_none() => self.begin(Ask::Certificate(id), Some(number)),
             _ => {
                 let (height, fee_rate) = (self.tip_height(), self.fee_rate());
@@ -185,20 +196,28 @@ impl Node {
         })
     }
 
-    /// What moved the treasury, oldest first: a reading of the books.
-    fn history(&mut self) -> Outcome<Answer> {
-        let movement = |entry: &Entry| Movement {
-            txid: entry.txid.to_string(),
-            height: entry.height,
-            kind: kind(entry),
-            delta_sat: entry.change(Account::Treasury),
-            proposal: match entry.kind {
-                Kind::Payment(id) | Kind::Closing(id) => Some(id.to_string()),
-                _ => None,
-            },
-        };
-        let transactions = self.books()?.entries().map(movement).collect();
-        Ok(Answer::History(History { v: V, transactions }))
+    fn history(&self) -> Outcome<Answer> {
+        let view = self.view()?;
+        let mut records = wallet::history::history(&view, &self.lines(|_, _| true));
+        records.reverse();
+        let transactions = records.into_iter().map(|record| {
+            let (kind, proposal) = match record.kind {
+                Kind::BlockReward => ("block reward", None),
+                Kind::Contribution => ("contribution", None),
+                Kind::Payment(id) => ("payment", Some(id.to_string())),
+                Kind::Closing(id) => ("closing move", Some(id.to_string())),
+                Kind::Other => ("other", None),
+            };
+            let delta = record.received.to_signed().ok().zip(record.sent.to_signed().ok());
+            Movement {
+                txid: record.txid.to_string(),
+                height: record.height,
+                kind: kind.to_owned(),
+                delta_sat: delta.map_or(0, |(received, sent)| (received - sent).to_sat()),
+                proposal,
+            }
+        });
+        Ok(Answer::History(History { v: V, transactions: transactions.collect() }))
     }
 
     fn invite(&mut self, card: &str) -> Outcome<Answer> {
@@ -255,12 +274,11 @@ impl Node {
     }
 }
 
-/// What a transaction is, in a word or two.
-fn kind(entry: &Entry) -> String {
-    let contributes = |posting: &Posting| matches!(posting.account, Account::Contributions(_));
-    match entry.kind {
-        Kind::Received if entry.postings.iter().any(contributes) => "contribution".to_owned(),
-        Kind::Undecided => "other".to_owned(),
-        kind => kind.word().to_owned(),
+/// What an effect pays at once.
+fn total_of(effect: &Effect) -> Option<Amount> {
+    match effect {
+        Effect::Spend(spend) => spend.total(),
+        Effect::Distribute(distribute) => distribute.total(),
+        _ => Some(Amount::ZERO),
     }
 }

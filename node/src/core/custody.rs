@@ -9,12 +9,12 @@ use crate::journal::Record;
 use crate::net::protocol::Response;
 use crdt::certificate::Body;
 use crdt::governance::{NotPassing, passing};
-use crdt::{MemberId, Passing};
+use crdt::{MemberId, Passing, ProposalId};
 use threshold::sign::{
     CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, SigningPackage, TransactionRequest,
 };
 use threshold::{PartyId, SessionId, Wire as _};
-use wallet::CheckedTx;
+use wallet::{CheckedTx, Purpose};
 
 /// What this node is willing to sign, and what it must remember before it does.
 pub(super) struct Authorised {
@@ -40,9 +40,15 @@ fn payment_request(checked: &CheckedTx) -> Result<Request, Refusal> {
         path: input.path,
         merkle_root: Some(input.merkle_root),
     });
-    let decision = checked.decision().to_bytes();
-    let transaction = checked.transaction().clone();
-    TransactionRequest::new(Kind::Payment, decision, transaction, inputs.collect())
+    let kind = match checked.purpose() {
+        Purpose::Payment(_) | Purpose::Draw { .. } => Kind::Payment,
+        Purpose::Closing(_) => Kind::ClosingMove,
+        Purpose::Sweep => Kind::Sweep,
+        Purpose::Renewal => Kind::Renewal,
+        Purpose::Seal(_) => Kind::Seal,
+    };
+    let (about, transaction) = (checked.purpose().subject(), checked.transaction().clone());
+    TransactionRequest::new(kind, about, transaction, inputs.collect())
         .map(|request| Request::Transaction(Box::new(request)))
         .map_err(|error| Refusal::new("signable transaction", "a request to sign", error.to_string()))
 }
@@ -92,8 +98,8 @@ impl Node {
                     .map_err(|why| RefusalOf::from(why).0)?;
                 Ok(plain(certificate_request(passing.body())))
             }
-            Ask::Payment { decision, height, fee_rate } => {
-                let checked = self.check_payment(decision, height, fee_rate)?;
+            Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {
+                let checked = self.check_transaction(&ask)?;
                 Ok(Authorised { request: payment_request(&checked)?, checked: Some(checked) })
             }
         }
@@ -190,11 +196,11 @@ impl Node {
             .map_err(|why| Refusal::new("signing session", "a session with fresh nonces", why.to_string()))?;
         // Effects are carried out in order: the intent is on the disk before the answer leaves.
         if let Some(checked) = &authorised.checked {
-            let intent = Record::SpendIntent {
-                decision: checked.decision(),
-                txid: checked.transaction().compute_txid(),
-            };
-            self.effects.push_back(Effect::Journal(intent));
+            let decision = ProposalId(crdt::Digest(checked.purpose().subject()));
+            let txid = checked.transaction().compute_txid();
+            if self.decisions.intents.insert((decision, txid)) {
+                self.effects.push_back(Effect::Journal(Record::SpendIntent { decision, txid }));
+            }
         }
         Ok(shares)
     }

@@ -6,14 +6,13 @@ use crate::error::Outcome;
 use crate::journal::Record;
 use bitcoin::Transaction;
 use crdt::governance::{NotPassing, Tally, passing};
-use crdt::limits::{DEPTH, WINDOW};
+use crdt::limits::DEPTH;
 use crdt::state::{How, ProposalState};
 use crdt::{Height, ProposalId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use threshold::Timestamp;
 use wallet::Lineage;
-use wallet::anchor::End;
 
 /// How often an unconfirmed payment is given to bitcoind again.
 const REBROADCAST: Duration = Duration::from_secs(60);
@@ -25,6 +24,8 @@ pub(super) struct Local {
     pub(super) certified_at: BTreeMap<ProposalId, Height>,
     /// Fully signed payments.
     pub(super) payments: BTreeMap<ProposalId, Transaction>,
+    /// What we gave shares for, as the journal has it: said once each.
+    pub(super) intents: BTreeSet<(ProposalId, bitcoin::Txid)>,
     /// Why bitcoind refused one.
     refused: BTreeMap<ProposalId, String>,
     next_broadcast: Timestamp,
@@ -44,7 +45,8 @@ impl Local {
                         .map_err(|error| crate::error::Failure::because("cannot read the journal", error))?;
                     local.payments.insert(*decision, transaction);
                 }
-                Record::Begin(_) | Record::Own(_) | Record::SpendIntent { .. } | Record::Decided { .. } => {}
+                Record::SpendIntent { decision, txid } => drop(local.intents.insert((*decision, *txid))),
+                Record::Begin(_) | Record::Own(_) | Record::Decided { .. } => {}
             }
         }
         Ok(local)
@@ -90,6 +92,10 @@ pub(super) enum Standing {
     Stuck(String),
     /// Certified, and not paid in time.
     Expired(Height),
+    /// Certified, and cancelled by this decision.
+    Cancelled(ProposalId),
+    /// Its closing move is not buried yet.
+    Closing(bitcoin::Txid),
     /// Signed by us and given to bitcoind.
     Sent(bitcoin::Txid),
     /// Paid at this depth; 0 in the mempool.
@@ -127,6 +133,7 @@ impl Node {
         }
         match self.lineage(id, proposal) {
             Some(Lineage::Paid(end)) => return Standing::Paid(end.txid, end.depth),
+            Some(Lineage::Closed(end)) if end.depth < DEPTH => return Standing::Closing(end.txid),
             Some(Lineage::Closed(end)) => return Standing::Ended(How::Closed, end.txid),
             Some(Lineage::Lost(end)) => return Standing::Ended(How::Lost, end.txid),
             Some(Lineage::Open { .. } | Lineage::NoAnchor) | None => {}
@@ -145,33 +152,59 @@ impl Node {
     }
 
     fn standing_certified(&self, id: &ProposalId) -> Standing {
+        if let Some(by) = self.cancelled_by(id) {
+            return Standing::Cancelled(by);
+        }
         if let Some(payment) = self.decisions.payments.get(id) {
             return Standing::Sent(payment.compute_txid());
         }
         let from = self.executable_from(id).unwrap_or(Height::MAX);
-        let tip = self.tip_height();
+        let (tip, end) = (self.tip_height(), self.payable_until(id));
         if tip < from {
             return Standing::Delayed(from);
         }
-        if tip > from.saturating_add(WINDOW) {
-            return Standing::Expired(from.saturating_add(WINDOW));
+        if tip > end {
+            return Standing::Expired(end);
         }
-        match self.check_payment(*id, tip, self.fee_rate()) {
-            Ok(_) => Standing::Payable,
+        if self.state().proposals.get(id).is_some_and(|proposal| proposal.payable().is_none()) {
+            return Standing::InForce; // a budget: draws are made on it
+        }
+        let (height, fee_rate) = (tip, self.fee_rate());
+        match self.check_transaction(&Ask::Payment { decision: *id, height, fee_rate }) {
+            Ok(checked) => self.payable_or_waiting(&checked),
             Err(why) => {
                 Standing::Stuck(format!("{}: expected {}, found {}", why.rule(), why.expected(), why.found()))
             }
         }
     }
 
-    /// Certificates and payments that are due.
+    /// A payment whose further coins another one has in the mempool waits for it.
+    fn payable_or_waiting(&self, checked: &wallet::CheckedTx) -> Standing {
+        let view = self.view().ok();
+        match view.and_then(|view| super::payments::in_flight(checked, &view)) {
+            None => Standing::Payable,
+            Some((coin, txid)) => {
+                Standing::Stuck(format!("coins at hand: {coin} is in {txid}, which waits for a block"))
+            }
+        }
+    }
+
+    /// Certificates, payments, their replacements and closing moves, draws and renewals that are due.
     pub(super) fn due_decisions(&self) -> impl Iterator<Item = Ask> {
+        let decisions = self.state().proposals.iter().filter_map(|(id, proposal)| self.due_for(id, proposal));
+        decisions.chain(self.due_draws()).chain(self.renewal_due())
+    }
+
+    fn due_for(&self, id: &ProposalId, proposal: &ProposalState) -> Option<Ask> {
         let (height, fee_rate) = (self.tip_height(), self.fee_rate());
-        self.state().proposals.iter().filter_map(move |(id, proposal)| match self.standing(id, proposal) {
+        match self.standing(id, proposal) {
             Standing::Passing => Some(Ask::Certificate(*id)),
             Standing::Payable => Some(Ask::Payment { decision: *id, height, fee_rate }),
+            Standing::Paid(txid, 0) => self.replacement_due(id, txid),
+            Standing::Expired(_) | Standing::Cancelled(_) | Standing::Closing(_) => self.closing_due(id),
+            Standing::Sent(_) if self.to_be_closed(id) => self.closing_due(id),
             _ => None,
-        })
+        }
     }
 
     /// Give unconfirmed payments to bitcoind again, from time to time.
@@ -180,11 +213,12 @@ impl Node {
             return;
         }
         self.decisions.next_broadcast = self.now.after(REBROADCAST);
-        let open = self.decisions.payments.iter().filter(|(id, _)| {
-            let proposal = self.fold.state().proposals.get(id);
-            let lineage = proposal.and_then(|proposal| self.lineage(id, proposal));
-            !matches!(lineage, Some(Lineage::Paid(End { depth: 1.., .. })))
-        });
+        let view = self.view().ok();
+        let mined = |payment: &Transaction| {
+            let seen = view.as_ref().and_then(|view| view.transaction(&payment.compute_txid()));
+            seen.is_some_and(|seen| seen.height.is_some())
+        };
+        let open = self.decisions.payments.iter().filter(|(_, payment)| !mined(payment));
         let again: Vec<_> = open.map(|(id, payment)| (*id, payment.clone())).collect();
         for (id, payment) in again {
             self.effects.push_back(super::Effect::Broadcast(id, payment));
@@ -196,6 +230,8 @@ impl Node {
         match standing {
             Standing::Withdrawn => "withdrawn",
             Standing::Open(NotPassing::Late { .. }) | Standing::Expired(_) => "lapsed",
+            Standing::Cancelled(_) => "cancelled",
+            Standing::Closing(_) => "closing",
             Standing::Open(_) => "open",
             Standing::Passing => "passing",
             Standing::InForce | Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
@@ -246,7 +282,17 @@ impl Node {
             ),
             Standing::Stuck(why) => format!("cannot execute because of the rule {why}"),
             Standing::Expired(end) => {
-                format!("cannot execute because it was payable until height {end}, the tip is {tip}")
+                let progress = self.progress(&Subject::Closing(*id));
+                format!(
+                    "is closed next because it was payable until height {end}, the tip is {tip}; {progress}"
+                )
+            }
+            Standing::Cancelled(by) => {
+                let progress = self.progress(&Subject::Closing(*id));
+                format!("is closed next because {} cancelled it; {progress}", by.short())
+            }
+            Standing::Closing(txid) => {
+                format!("is being closed without payment by {txid}: final at depth {DEPTH}")
             }
             Standing::Sent(txid) => match self.decisions.refused.get(id) {
                 Some(why) => format!("paid by {txid}, which bitcoind refuses: {why}"),

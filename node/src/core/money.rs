@@ -1,19 +1,18 @@
 //! The treasury's side of the node: blocks in, payments checked and finished.
 
-use super::keygen::EPOCH;
 use super::{Effect, Node, Tip};
 use crate::chain::Update;
 use crate::error::{Code, Failure, Outcome};
 use crate::journal::Record;
 use bitcoin::OutPoint;
-use crdt::governance::{self, Proposal, Spend};
+use crdt::governance;
 use crdt::state::ProposalState;
-use crdt::{Certified, ChainFacts, Height, Payload, ProposalId};
-use std::collections::{BTreeMap, BTreeSet};
+use crdt::{ChainFacts, Payload, ProposalId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use threshold::sign::Refusal;
+use wallet::anchor::Anchored as _;
 use wallet::chain::NewBlock;
-use wallet::{ChangeSet, CheckedTx, Lineage, Params, Treasury, View, anchor, policy, spend};
+use wallet::{ChangeSet, CheckedTx, Line, Lineage, Treasury, View, anchor};
 
 impl Node {
     /// Open the wallet of the group key, if there is one: from what was kept, else from nothing.
@@ -51,6 +50,7 @@ impl Node {
             treasury.apply_mempool(update.mempool.seen, update.mempool.evicted);
         }
         self.keep_wallet();
+        self.look_for_foreign_spends();
         if moved {
             self.tip = Some(Tip { height: update.tip.0, hash: update.tip.1 });
             let released = self.document.tip_reached(update.tip.0);
@@ -64,23 +64,21 @@ impl Node {
     pub(super) fn facts(&self) -> ChainFacts {
         let birth = &self.charter.birth;
         if let Ok(view) = self.view() {
-            return anchor::facts(&view, &self.spends(|_, _| true));
+            return anchor::facts(&view, &self.lines(|_, _| true));
         }
         let (height, block_hash) = self.tip.map_or((birth.height, birth.hash), |tip| (tip.height, tip.hash));
         ChainFacts { height, block_hash, settled: BTreeMap::new() }
     }
 
-    /// The spends of proposals that `wanted` picks.
-    pub(super) fn spends(
+    /// The lineages of all that was ever proposed to be paid, as far as `wanted` picks it.
+    pub(super) fn lines(
         &self,
         wanted: impl Fn(&ProposalId, &ProposalState) -> bool,
-    ) -> BTreeMap<ProposalId, Spend> {
+    ) -> BTreeMap<ProposalId, Line> {
         let proposals =
             self.document.chains().flat_map(|(_, chain)| chain.entries()).chain(self.document.adopted());
         let all = proposals.filter_map(|signed| match &signed.entry().payload {
-            Payload::Propose(Proposal { effect: governance::Effect::Spend(spend), .. }) => {
-                Some((ProposalId::from(signed.id()), spend.clone()))
-            }
+            Payload::Propose(proposal) => Some((ProposalId::from(signed.id()), line(&proposal.effect)?)),
             _ => None,
         });
         let known = &self.fold.state().proposals;
@@ -108,18 +106,13 @@ impl Node {
 
     /// Where the lineage of a decision stands on our chain, mempool included.
     pub(super) fn lineage(&self, id: &ProposalId, proposal: &ProposalState) -> Option<Lineage> {
-        let anchor = proposal.anchor()?;
-        let view = self.view().ok()?;
-        Some(anchor::lineage(&view, *id, anchor, anchor::MEMPOOL))
+        let line = line(&proposal.proposal.effect)?;
+        Some(line.follow(&*self.view().ok()?, *id, anchor::MEMPOOL))
     }
 
-    /// Coins that other decisions will have to spend: left alone where possible.
-    fn reserved(&self, except: Option<&ProposalId>, view: &View) -> BTreeSet<OutPoint> {
-        anchor::tips(view, &self.unsettled(except))
-    }
-
-    fn unsettled(&self, except: Option<&ProposalId>) -> BTreeMap<ProposalId, Spend> {
-        self.spends(|id, proposal| Some(id) != except && proposal.settled.is_none() && !proposal.withdrawn)
+    /// What is still to be paid, besides `except`.
+    pub(super) fn unsettled(&self, except: Option<&ProposalId>) -> BTreeMap<ProposalId, Line> {
+        self.lines(|id, proposal| Some(id) != except && proposal.settled.is_none() && !proposal.withdrawn)
     }
 
     /// A coin for a new proposal to name.
@@ -128,73 +121,29 @@ impl Node {
             .map_err(|error| Failure::new(Code::NotEnoughFunds, error.to_string()))
     }
 
-    /// Build the payment of a decision from our own chain and let the policy judge it.
-    pub(super) fn check_payment(
-        &self,
-        decision: ProposalId,
-        height: Height,
-        fee_rate: u64,
-    ) -> Result<CheckedTx, Refusal> {
-        let certified = self.certified(decision)?;
-        let tip = self.tip_height();
-        if tip != height {
-            return Err(Refusal::new("same tip", format!("height {tip}"), format!("height {height}")));
-        }
-        let from = self.executable_from(&decision).unwrap_or(Height::MAX);
-        if tip < from {
-            return Err(Refusal::new("delay", format!("height {from} or later"), format!("height {tip}")));
-        }
-        let end = from.saturating_add(crdt::limits::WINDOW);
-        if tip > end {
-            return Err(Refusal::new(
-                "expiry",
-                format!("height {end} at the latest"),
-                format!("height {tip}"),
-            ));
-        }
-        let view = self.view().map_err(|error| Refusal::new("treasury", "a treasury", error.to_string()))?;
-        if view.tip() != tip {
-            let found = format!("height {}", view.tip());
-            return Err(Refusal::new("treasury at the tip", format!("height {tip}"), found));
-        }
-        let avoid = self.reserved(Some(&decision), &view);
-        let cap = self.charter.fee_cap.clone();
-        let params = Params { lock_height: height, fee_rate: Some(fee_rate), cap, bump: 0, avoid };
-        let unsigned = spend::build(&certified, &view, &params).map_err(|error| {
-            Refusal::new("payment can be built", "enough confirmed coins", error.to_string())
-        })?;
-        policy::check(&unsigned.transaction, &certified, &view, &self.charter.fee_cap).map_err(|violation| {
-            Refusal::new("payment policy", "a payment that every rule allows", violation.to_string())
-        })
-    }
-
-    /// The decision with its certificate, verified here and now.
-    fn certified(&self, decision: ProposalId) -> Result<Certified<Spend>, Refusal> {
-        let missing =
-            || Refusal::new("certificate", "a decision certified by the group key", "no certificate");
-        let proposal = self.state().proposals.get(&decision).ok_or_else(missing)?;
-        let certificate = proposal.certificate().cloned().ok_or_else(missing)?;
-        let key = self.state().usable_key().ok_or_else(missing)?.ready.group_key;
-        debug_assert_eq!(certificate.body.epoch, EPOCH);
-        let nothing = || Refusal::new("payment", "a decision that pays", "one that does not");
-        let spend = proposal.spend().ok_or_else(nothing)?.clone();
-        Certified::verify(spend, certificate, self.guild, key)
-            .map_err(|error| Refusal::new("certificate", "a valid certificate", error.to_string()))
-    }
-
-    /// Signatures are there: keep the payment, then send it.
+    /// Signatures are there: keep the transaction, then send it.
     pub(super) fn finish_payment(&mut self, checked: &CheckedTx, signatures: &[[u8; 64]]) {
-        let decision = checked.decision();
+        let about = ProposalId(crdt::Digest(checked.purpose().subject()));
         match wallet::finish(checked, signatures) {
             Ok(payment) => {
                 let transaction = bitcoin::consensus::serialize(&payment);
-                self.effects.push_back(Effect::Journal(Record::Payment { decision, transaction }));
-                self.effects.push_back(Effect::Broadcast(decision, payment.clone()));
-                self.decisions.payments.insert(decision, payment);
+                self.effects.push_back(Effect::Journal(Record::Payment { decision: about, transaction }));
+                self.effects.push_back(Effect::Broadcast(about, payment.clone()));
+                self.decisions.payments.insert(about, payment);
             }
             Err(error) => {
-                tracing::error!(target: "guild::wallet", decision = %decision.short(), %error, "cannot finish");
+                tracing::error!(target: "guild::wallet", about = %about.short(), %error, "cannot finish");
             }
         }
+    }
+}
+
+/// The lineage of what an effect decides to pay, if it does.
+pub(super) fn line(effect: &governance::Effect) -> Option<Line> {
+    match effect {
+        governance::Effect::Spend(spend) => Some(spend.line()),
+        governance::Effect::Distribute(distribute) => Some(distribute.line()),
+        governance::Effect::Budget(budget) => Some(budget.line()),
+        _ => None,
     }
 }

@@ -185,7 +185,7 @@ impl Node {
             let detail = format!("the draft pays nobody: guild draft edit {short} --pay ADDRESS=SATOSHIS");
             return Err(Failure::new(Code::Refused, detail));
         }
-        self.propose(NewSpend { title: draft.title, text: draft.body, outputs })
+        self.propose(NewSpend { title: draft.title, text: draft.body, outputs, distribute_sat: None })
     }
 
     fn items(&self, sheet: Sheet) -> WorkspaceAnswer {

@@ -1,8 +1,11 @@
 //! Nodes on a bus with their own time: effects are carried out in order, messages arrive at once, a killed
 //! node comes back from what was durable and nothing else.
 
+mod chain;
+
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
+use chain::Chain;
 use crdt::testkit::{self, Person};
 use crdt::{Charter, Document, Signed, Verifier};
 use node::api::dto::{Answer, Command, Status};
@@ -49,6 +52,9 @@ pub(crate) struct Bus {
     puppet: Option<(usize, Document)>,
     /// Nodes that start now leave their share sealed.
     pub(crate) locked: bool,
+    pub(crate) chain: Chain,
+    /// Alarms that any node raised.
+    pub(crate) alarms: Vec<String>,
 }
 
 impl Bus {
@@ -70,6 +76,8 @@ impl Bus {
             fuse: None,
             puppet: None,
             locked: false,
+            chain: Chain::default(),
+            alarms: Vec::new(),
         };
         (0..count).for_each(|index| bus.start(index));
         bus
@@ -178,7 +186,12 @@ impl Bus {
             Effect::StoreBlob(name, bytes) => drop(durable.blobs.insert(name, bytes)),
             Effect::Net(command) => self.carry(index, command),
             Effect::Reply(_, answer) => self.answers.push(answer),
-            Effect::StoreWallet(_) | Effect::Broadcast(..) | Effect::Tell(_) => {}
+            Effect::Broadcast(about, transaction) => {
+                self.chain.take(transaction);
+                self.inbox.push_back((index, Input::Broadcast(about, Ok(()))));
+            }
+            Effect::Alarm(what) => self.alarms.push(what),
+            Effect::StoreWallet(_) | Effect::Tell(_) => {}
             Effect::TrustJournal => durable.trusted = true,
             Effect::DistrustJournal => durable.trusted = false,
         }

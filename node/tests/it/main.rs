@@ -9,6 +9,7 @@ mod api;
 mod bounds;
 mod bus;
 mod fuzz;
+mod life;
 mod machine;
 mod share;
 mod store;
