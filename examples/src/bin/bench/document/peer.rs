@@ -158,7 +158,7 @@ impl Peer {
                     self.kept += entries.len();
                 }
                 Effect::Verify(number, entries) => self.verify(number, entries),
-                Effect::Tell(_) => {}
+                Effect::Tell(_) | Effect::Alarm(_) => {}
                 Effect::Net(command) => self.tell(command)?,
                 Effect::Reply(_, answer) => self.answer = Some(answer?),
                 other => note(&format!("not carried out: {other:?}")),
