@@ -13,6 +13,7 @@
 
 pub mod amount;
 mod bounded;
+pub mod category;
 pub mod certificate;
 pub mod chain;
 pub mod change;

@@ -3,5 +3,6 @@
 
 pub mod dto;
 pub mod events;
+mod report;
 pub mod server;
 mod workspace;

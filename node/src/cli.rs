@@ -11,6 +11,7 @@ mod label;
 mod note;
 mod proposal;
 mod register;
+mod report;
 mod say;
 mod share;
 mod site;
@@ -106,6 +107,9 @@ enum Verb {
     /// Where to pay in, what there is, what moved.
     #[command(subcommand)]
     Treasury(treasury::Treasury),
+    /// What the books say: profit and loss, entries, payouts, contributions.
+    #[command(subcommand)]
+    Report(report::Report),
     /// Back up this member's secrets, or restore them.
     #[command(subcommand)]
     Share(share::Share),
@@ -189,6 +193,7 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Site(site) => site.run(&home, say),
         Verb::Note(note) => note.run(&home, say),
         Verb::Treasury(treasury) => treasury.run(&home, say),
+        Verb::Report(report) => report.run(&home, say),
         Verb::Share(share) => share.run(&home, say),
         Verb::Document(document) => document.run(&home, say),
         Verb::Entry(Entry::Show { id }) => entry(&home, say, &id),

@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod ask;
+mod books;
 mod ceremony;
 mod commands;
 mod custody;
@@ -153,6 +154,7 @@ pub struct Node {
     document: Document,
     fold: Fold,
     workspace: crdt::workspace::Workspace,
+    books: books::Books,
     tip: Option<Tip>,
     chain_lost: Option<String>,
     treasury: Option<Treasury>,
@@ -222,6 +224,7 @@ impl Node {
             guild,
             fold,
             workspace: crdt::workspace::Workspace::default(),
+            books: books::Books::default(),
             tip: None,
             chain_lost: None,
             treasury: None,
@@ -322,6 +325,7 @@ impl Node {
         if touched.is_empty() {
             return;
         }
+        self.books.age();
         let changes = self.fold.follow(&self.document, touched);
         let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
         self.tell(changes);

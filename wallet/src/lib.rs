@@ -5,7 +5,7 @@
 //! chain::Bitcoind ──blocks──> Treasury ──view()──> View ──> anchor::choose, lineage, settled
 //!                                │                  ├────> spend::build    (the coordinator)
 //!                        take_staged() ──> Store    ├────> policy::check   (every signer) ──> CheckedTx
-//!                                                   └────> history, balance        │
+//!                                                   └────> ledger, balance        │
 //! chain::Bitcoind <──broadcast── Transaction <──finish── 64-byte signatures <──────┘
 //! ```
 //!
@@ -17,14 +17,17 @@
 
 pub mod alarm;
 pub mod anchor;
+mod canonical;
 pub mod chain;
 mod error;
+pub mod export;
 pub mod fee;
 pub mod finish;
-pub mod history;
+pub mod ledger;
 pub mod marker;
 pub mod payee;
 pub mod policy;
+pub mod price;
 pub mod spend;
 pub mod split;
 pub mod store;

@@ -2,6 +2,7 @@
 
 pub mod bdk;
 pub mod histories;
+pub mod long;
 
 use crate::anchor::{Anchored as _, Line};
 use crate::fee::BUMPS_MAX;
@@ -141,6 +142,8 @@ pub struct Bench {
     /// The treasury.
     pub treasury: Treasury,
     blocks: Vec<BlockId>,
+    /// What is in the blocks after the genesis block.
+    mined: Vec<Block>,
     made: u32,
 }
 
@@ -162,7 +165,7 @@ impl Bench {
         let secret = Secret::new(seed);
         let treasury = Treasury::create(&charter, secret.key()).expect("a fine charter");
         let blocks = vec![treasury.checkpoint().block_id()];
-        Self { charter, secret, treasury, blocks, made: 0 }
+        Self { charter, secret, treasury, blocks, mined: Vec::new(), made: 0 }
     }
 
     /// A treasury with two mature rewards, one fresh reward, and contributions of 1 and 2 bitcoin to
@@ -236,6 +239,7 @@ impl Bench {
     /// Replace the last `depth` blocks by one more, empty ones.
     pub fn reorganize(&mut self, depth: usize) {
         self.blocks.truncate(self.blocks.len() - depth);
+        self.mined.truncate(self.mined.len() - depth);
         self.mine(u32::try_from(depth + 1).expect("small"));
     }
 
@@ -257,6 +261,13 @@ impl Bench {
         let block = Block { header, txdata };
         self.treasury.apply_block(&block, height, before).expect("the next block");
         self.blocks.push(BlockId { height, hash: block.block_hash() });
+        self.mined.push(block);
+    }
+
+    /// The best chain's blocks after the genesis block, in order.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.mined
     }
 
     /// The block at the tip.

@@ -4,17 +4,20 @@
 //! a coin. What it learns is staged; the caller stores [`Treasury::take_staged`] when it likes, because
 //! Bitcoin gives all of it back.
 
+mod follow;
+
 use crate::Path;
-use crate::view::{Balance, Coin, Seen, Spender, View};
-use bdk_wallet::chain::{BlockId, CheckPoint};
+use crate::canonical::Canonical;
+use crate::view::{Balance, View};
+use bdk_wallet::chain::{BlockId, CheckPoint, Merge as _};
 use bdk_wallet::miniscript::Descriptor;
-use bdk_wallet::{ChangeSet, KeychainKind, Wallet, WalletTx};
+use bdk_wallet::{ChangeSet, KeychainKind, Wallet};
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Address, Block, BlockHash, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{Address, Block, BlockHash, Network, OutPoint, Script, ScriptBuf, Transaction, Txid};
 use crdt::treasury::{GroupKey, descriptor};
-use crdt::{Charter, GuildId, Height};
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use crdt::{Charter, Height};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// External addresses that every node watches. Equal on all nodes, so that all see the same coins;
 /// what pays an address beyond is nobody's until a later version looks there.
@@ -24,15 +27,20 @@ pub const MINING: u32 = 0;
 /// The keychain and index of all change.
 pub const CHANGE: Path = [1, 0];
 /// Scripts that the index keeps beyond the revealed ones. None are used.
-const LOOKAHEAD: u32 = 1;
+pub(crate) const LOOKAHEAD: u32 = 1;
 
 /// The coins under one group key.
 #[derive(Debug)]
 pub struct Treasury {
     wallet: Wallet,
-    guild: GuildId,
     birth: Height,
-    view: OnceLock<View>,
+    /// What counts of what the wallet knows.
+    canonical: Canonical,
+    /// What the wallet learnt and nobody has taken to be stored.
+    staged: ChangeSet,
+    roots: BTreeMap<Path, [u8; 32]>,
+    view: View,
+    touched: BTreeSet<Txid>,
 }
 
 /// Why there is no such treasury, or why it does not move on.
@@ -89,7 +97,18 @@ impl Treasury {
         let [_, change] = CHANGE;
         drop(wallet.reveal_addresses_to(KeychainKind::External, ADDRESSES - 1));
         drop(wallet.reveal_addresses_to(KeychainKind::Internal, change));
-        Self { wallet, guild: charter.id(), birth: charter.birth.height, view: OnceLock::new() }
+        let change_script = wallet.peek_address(KeychainKind::Internal, change).address.script_pubkey();
+        let mut treasury = Self {
+            view: View::new(charter.id(), wallet.latest_checkpoint().block_id(), change_script),
+            wallet,
+            birth: charter.birth.height,
+            canonical: Canonical::default(),
+            staged: ChangeSet::default(),
+            roots: BTreeMap::new(),
+            touched: BTreeSet::new(),
+        };
+        treasury.catch_up();
+        treasury
     }
 
     /// Take the next block, or the first of a branch that replaces known blocks.
@@ -103,9 +122,10 @@ impl Treasury {
         height: Height,
         connected_to: BlockId,
     ) -> Result<(), TreasuryError> {
-        self.view.take();
         let applied = self.wallet.apply_block_connected_to(block, height, connected_to);
-        applied.map_err(|source| TreasuryError::Connect { height, source })
+        applied.map_err(|source| TreasuryError::Connect { height, source })?;
+        self.follow();
+        Ok(())
     }
 
     /// Take what is in the mempool, with the Unix time it was seen at, and forget what left it. Display
@@ -115,14 +135,20 @@ impl Treasury {
         seen: impl IntoIterator<Item = (Arc<Transaction>, u64)>,
         evicted: impl IntoIterator<Item = (Txid, u64)>,
     ) {
-        self.view.take();
-        self.wallet.apply_evicted_txs(evicted);
+        self.evict(evicted);
         self.wallet.apply_unconfirmed_txs(seen);
+        self.follow();
     }
 
     /// What changed since the last call, to be stored.
     pub fn take_staged(&mut self) -> Option<ChangeSet> {
-        self.wallet.take_staged()
+        self.staged.take()
+    }
+
+    /// The transactions that came, moved or went since the last call: what is derived from a view can
+    /// follow it by them.
+    pub fn take_touched(&mut self) -> BTreeSet<Txid> {
+        std::mem::take(&mut self.touched)
     }
 
     /// The network its coins live on.
@@ -153,14 +179,14 @@ impl Treasury {
     /// The hash of the best chain's block at `height`, if this treasury went through it.
     #[must_use]
     pub fn block_hash(&self, height: Height) -> Option<BlockHash> {
-        self.wallet.local_chain().get(height).map(|block| block.hash())
+        self.canonical.block_hash(height)
     }
 
     /// The transactions that were in the mempool when we last looked.
     #[must_use]
     pub fn unconfirmed(&self) -> Vec<Arc<Transaction>> {
-        let all = self.wallet.transactions().filter(|seen| seen.chain_position.is_unconfirmed());
-        all.map(|seen| Arc::clone(&seen.tx_node.tx)).collect()
+        let all = self.canonical.unconfirmed().filter_map(|txid| self.view.transaction(&txid));
+        all.map(|seen| Arc::clone(&seen.transaction)).collect()
     }
 
     /// BDK's wallet, to measure ours beside.
@@ -206,60 +232,17 @@ impl Treasury {
     /// What it holds.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        self.view().balance()
+        self.view.balance()
     }
 
-    /// Everything that decisions about money need, at the best block. Made once after each change.
+    /// Everything that decisions about money need, at the best block.
     #[must_use]
     pub fn view(&self) -> View {
-        self.view.get_or_init(|| self.look()).clone()
+        self.view.clone()
     }
 
-    fn look(&self) -> View {
-        let (tip, tip_hash) = self.tip();
-        let change = self.wallet.peek_address(KeychainKind::Internal, 0).address.script_pubkey();
-        let (mut coins, mut transactions) = (BTreeMap::new(), BTreeMap::new());
-        let mut roots = BTreeMap::new();
-        for seen in self.wallet.transactions() {
-            let (txid, transaction) = (seen.tx_node.txid, Arc::clone(&seen.tx_node.tx));
-            let seen = Seen { transaction, height: block_of(&seen) };
-            let depth = seen.height.map_or(0, |height| (tip + 1).saturating_sub(height));
-            self.add_coins(&mut coins, &mut roots, (txid, &seen), depth);
-            transactions.insert(txid, seen);
-        }
-        mark_spent(&mut coins, &transactions);
-        View::new(self.guild, (tip, tip_hash), change, coins, transactions)
-    }
-
-    fn add_coins(
-        &self,
-        coins: &mut BTreeMap<OutPoint, Coin>,
-        roots: &mut BTreeMap<Path, [u8; 32]>,
-        (txid, seen): (Txid, &Seen),
-        depth: Height,
-    ) {
-        for (vout, output) in (0..).zip(&seen.transaction.output) {
-            let Some(path) = self.path(&output.script_pubkey) else { continue };
-            let known = roots.get(&path).copied().or_else(|| self.merkle_root(path));
-            let Some(merkle_root) = known else { continue };
-            roots.insert(path, merkle_root);
-            let outpoint = OutPoint { txid, vout };
-            let coin = Coin {
-                outpoint,
-                output: output.clone(),
-                height: seen.height,
-                depth,
-                coinbase: seen.transaction.is_coinbase(),
-                path,
-                merkle_root,
-                spent: None,
-            };
-            coins.insert(outpoint, coin);
-        }
-    }
-
-    fn path(&self, script: &ScriptBuf) -> Option<Path> {
-        let (keychain, index) = self.wallet.derivation_of_spk(script.clone())?;
+    fn path(&self, script: &Script) -> Option<Path> {
+        let (keychain, index) = self.wallet.derivation_of_spk(script.to_owned())?;
         let path = match keychain {
             KeychainKind::External => [0, index],
             KeychainKind::Internal => [1, index],
@@ -280,27 +263,6 @@ fn keychain(path: Path) -> Option<(KeychainKind, u32)> {
     let [keychain, index] = path;
     let keychain = if keychain == 0 { KeychainKind::External } else { KeychainKind::Internal };
     watched(path).then_some((keychain, index))
-}
-
-fn block_of(seen: &WalletTx<'_>) -> Option<Height> {
-    seen.chain_position.confirmation_height_upper_bound()
-}
-
-fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, transactions: &BTreeMap<Txid, Seen>) {
-    for (txid, seen) in transactions {
-        for input in &seen.transaction.input {
-            if let Some(coin) = coins.get_mut(&input.previous_output) {
-                let key_path = is_key_path(&input.witness);
-                coin.spent = Some(Spender { txid: *txid, height: seen.height, key_path });
-            }
-        }
-    }
-}
-
-/// BIP341: an annex apart, a key-path spend has one item, a script-path spend two or more.
-fn is_key_path(witness: &bitcoin::Witness) -> bool {
-    let annex = witness.len() >= 2 && witness.last().is_some_and(|last| last.first() == Some(&0x50));
-    witness.len() - usize::from(annex) == 1
 }
 
 #[cfg(test)]

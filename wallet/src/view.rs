@@ -1,6 +1,8 @@
 //! What the treasury is, as one value: every coin it ever had and every transaction that touched it, at
 //! one block and with the mempool on top. All decisions about money are functions of this.
 
+mod grow;
+
 use crate::Path;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use crdt::{GuildId, Height};
@@ -61,6 +63,8 @@ pub struct Seen {
     pub transaction: Arc<Transaction>,
     /// Its block; none while it is in the mempool.
     pub height: Option<Height>,
+    /// The time in its block's header, or when it was first seen, in Unix seconds.
+    pub time: u64,
 }
 
 /// What the treasury holds.
@@ -93,7 +97,8 @@ impl Coin {
 
 impl View {
     /// A view made of its parts.
-    pub(crate) fn new(
+    #[cfg(any(test, feature = "testkit"))]
+    pub(crate) fn made_of(
         guild: GuildId,
         (tip, tip_hash): (Height, BlockHash),
         change: ScriptBuf,

@@ -1,5 +1,6 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
+pub mod report;
 pub mod workspace;
 
 use crdt::Choice;
@@ -30,6 +31,8 @@ pub enum Command {
     Balance,
     /// What moved it.
     History,
+    /// The books, to make a report from.
+    Books,
     /// The record view, as it is or as it was.
     Export(Format, AsOf),
     /// Let an outsider's node read along.
@@ -64,6 +67,9 @@ pub enum Answer {
     Balance(Balance),
     /// See [`Command::History`].
     History(History),
+    /// See [`Command::Books`]: for the shell, which makes a report of them and says that.
+    #[serde(skip)]
+    Books(Box<wallet::ledger::Ledger>, bitcoin::Network),
     /// See [`Command::Export`].
     Export(Export),
     /// See [`Command::Invite`] and [`Command::Invitation`].
@@ -435,7 +441,7 @@ pub struct Movement {
     pub txid: String,
     /// Its block; none while it waits.
     pub height: Option<u32>,
-    /// What it is.
+    /// What it is: block reward, contribution, received, payment, closing move, move, recovery or other.
     pub kind: String,
     /// What it added or, if negative, took.
     pub delta_sat: i64,

@@ -63,6 +63,7 @@ pub(crate) async fn serve(
         .route("/api/v1/guests", post(invite))
         .route("/api/v1/link/pair", get(pair))
         .merge(super::workspace::routes())
+        .merge(super::report::routes())
         .route_layer(middleware::from_fn_with_state(api.clone(), members_only));
     let link = Router::new()
         .route(miner_link::contract::POLICY_PATH, get(link_policy))
@@ -117,15 +118,20 @@ async fn links_too(State(api): Shared, request: Request, next: Next) -> Response
 
 impl Api {
     pub(super) async fn ask(&self, command: Command) -> Response {
-        let (answer, answered) = oneshot::channel();
-        let busy = Failure::new(Code::TryAgain, "the daemon is busy or stopping");
-        if self.questions.send((command, answer)).await.is_err() {
-            return problem(&busy);
+        match self.answer(command).await {
+            Ok(answer) => Json(answer).into_response(),
+            Err(failure) => problem(&failure),
         }
+    }
+
+    /// What the daemon says.
+    pub(super) async fn answer(&self, command: Command) -> Outcome<Answer> {
+        let (answer, answered) = oneshot::channel();
+        let busy = || Failure::new(Code::TryAgain, "the daemon is busy or stopping");
+        self.questions.send((command, answer)).await.map_err(|_| busy())?;
         match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
-            Ok(Ok(Ok(answer))) => Json(answer).into_response(),
-            Ok(Ok(Err(failure))) => problem(&failure),
-            Ok(Err(_)) | Err(_) => problem(&busy),
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(busy()),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
 use bitcoin::{Address, Network};
 use clap::{Args, Subcommand};
+use crdt::category::{Category, LABEL_PREFIX};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,9 @@ pub(crate) struct New {
     /// One line that says what for.
     #[arg(long)]
     title: String,
+    /// What it is for in the books: hosting, power, hardware, repair, rented-hash-rate, sale, distribution …
+    #[arg(long)]
+    category: Option<Category>,
     /// More words.
     #[arg(long, default_value = "")]
     text: String,
@@ -122,13 +126,16 @@ pub(super) fn plain<'a>(id: &'a str, what: &str) -> Outcome<&'a str> {
 
 impl New {
     fn parse(self, client: &Client) -> Outcome<NewSpend> {
+        let category = self.category.map(|category| format!("{LABEL_PREFIX}{category}"));
+        let words = category.into_iter().chain([self.text]).filter(|words| !words.is_empty());
+        let text = words.collect::<Vec<_>>().join("\n");
         let outputs = match &self.payout_csv {
             Some(file) => payout_list(file, client)?,
             None => payments(&self.pay)?,
         };
         let distribute_sat = self.distribute.as_deref().map(payee::satoshis).transpose();
         let distribute_sat = distribute_sat.map_err(Failure::usage)?;
-        Ok(NewSpend { title: self.title, text: self.text, outputs, distribute_sat })
+        Ok(NewSpend { title: self.title, text, outputs, distribute_sat })
     }
 }
 

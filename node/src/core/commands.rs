@@ -16,7 +16,7 @@ use crdt::{Choice, MemberId, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
-use wallet::history::Kind;
+use wallet::ledger::{Account, Entry, Kind, Posting};
 use wallet::payee;
 use wallet::split::{By, split};
 
@@ -41,6 +41,10 @@ impl Node {
             Command::Address => self.address(),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
+            Command::Books => {
+                let network = self.charter.network;
+                self.books().map(|ledger| Answer::Books(Box::new(ledger.clone()), network))
+            }
             Command::Export(format, as_of) => self.export(format, &as_of),
             Command::Invite(card) => self.invite(&card),
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
@@ -196,28 +200,20 @@ impl Node {
         })
     }
 
-    fn history(&self) -> Outcome<Answer> {
-        let view = self.view()?;
-        let mut records = wallet::history::history(&view, &self.lines(|_, _| true));
-        records.reverse();
-        let transactions = records.into_iter().map(|record| {
-            let (kind, proposal) = match record.kind {
-                Kind::BlockReward => ("block reward", None),
-                Kind::Contribution => ("contribution", None),
-                Kind::Payment(id) => ("payment", Some(id.to_string())),
-                Kind::Closing(id) => ("closing move", Some(id.to_string())),
-                Kind::Other => ("other", None),
-            };
-            let delta = record.received.to_signed().ok().zip(record.sent.to_signed().ok());
-            Movement {
-                txid: record.txid.to_string(),
-                height: record.height,
-                kind: kind.to_owned(),
-                delta_sat: delta.map_or(0, |(received, sent)| (received - sent).to_sat()),
-                proposal,
-            }
-        });
-        Ok(Answer::History(History { v: V, transactions: transactions.collect() }))
+    /// What moved the treasury, oldest first: a reading of the books.
+    fn history(&mut self) -> Outcome<Answer> {
+        let movement = |entry: &Entry| Movement {
+            txid: entry.txid.to_string(),
+            height: entry.height,
+            kind: kind(entry),
+            delta_sat: entry.change(Account::Treasury),
+            proposal: match entry.kind {
+                Kind::Payment(id) | Kind::Closing(id) => Some(id.to_string()),
+                _ => None,
+            },
+        };
+        let transactions = self.books()?.entries().map(movement).collect();
+        Ok(Answer::History(History { v: V, transactions }))
     }
 
     fn invite(&mut self, card: &str) -> Outcome<Answer> {
@@ -280,5 +276,15 @@ fn total_of(effect: &Effect) -> Option<Amount> {
         Effect::Spend(spend) => spend.total(),
         Effect::Distribute(distribute) => distribute.total(),
         _ => Some(Amount::ZERO),
+    }
+}
+
+/// What a transaction is, in a word or two.
+fn kind(entry: &Entry) -> String {
+    let contributes = |posting: &Posting| matches!(posting.account, Account::Contributions(_));
+    match entry.kind {
+        Kind::Received if entry.postings.iter().any(contributes) => "contribution".to_owned(),
+        Kind::Undecided => "other".to_owned(),
+        kind => kind.word().to_owned(),
     }
 }

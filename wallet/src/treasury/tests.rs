@@ -1,6 +1,6 @@
 use super::*;
 use crate::testkit::{Bench, REWARD, Secret, stranger, transaction};
-use bitcoin::{Amount, TxOut};
+use bitcoin::{Amount, OutPoint, TxOut};
 
 #[test]
 fn every_node_derives_the_same_addresses_and_nobody_watches_others() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wallet::anchor::{self, BURIED, CONFIRMED, End, MEMPOOL, lineage};
 use wallet::chain::BroadcastError;
-use wallet::history::{Kind, history};
+use wallet::ledger::{Account, Decision, Kind, Knowledge, Ledger};
 use wallet::spend::BuildError;
 use wallet::testkit::decisions;
 use wallet::{Lineage, Params, Violation, policy, spend};
@@ -86,13 +86,18 @@ fn assert_the_books_balance(bench: &Bench, payments: [(Txid, &crdt::Certified<cr
     let scanned: bitcoin::Amount = scripts.iter().map(|script| bench.node.scan_script(script).unwrap()).sum();
     let balance = bench.treasury.balance();
     assert_eq!(balance.confirmed + balance.immature, scanned);
-    let all = decisions(payments.map(|(_, decided)| decided));
-    let records = history(&bench.treasury.view(), &all);
+    let all = payments.map(|(_, decided)| {
+        let decision = Decision { anchor: decided.effect().anchor, title: String::new(), category: None };
+        (decided.decision(), decision)
+    });
+    let known = Knowledge { decisions: BTreeMap::from(all), ..Knowledge::default() };
+    let books = Ledger::of(bench.treasury.view(), known.into());
     for (txid, decided) in payments {
-        let record = records.iter().find(|record| record.txid == txid).unwrap();
-        assert_eq!(record.kind, Kind::Payment(decided.decision()));
+        assert_eq!(books.entry(&txid).unwrap().kind, Kind::Payment(decided.decision()));
     }
-    assert_eq!(records.iter().filter(|record| record.kind == Kind::BlockReward).count(), 3);
+    assert_eq!(books.entries().filter(|entry| entry.kind == Kind::BlockReward).count(), 3);
+    let balance = u64::try_from(books.balance(Account::Treasury, false)).unwrap();
+    assert_eq!(balance, scanned.to_sat(), "the books are what the node finds when it scans");
 }
 
 #[test]

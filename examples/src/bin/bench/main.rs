@@ -38,7 +38,11 @@ const BENCHES: [Bench; 3] = [
         about: "serve miners, tell them of tips, switch their pools",
         run: stratum::run,
     },
-    Bench { name: "wallet", about: "pay once whatever happens, build and check payments", run: wallet::run },
+    Bench {
+        name: "wallet",
+        about: "pay once whatever happens, build payments, keep the books of a long history",
+        run: wallet::run,
+    },
 ];
 
 /// Measure what things cost beside the least they could cost. Run it in release mode.
@@ -67,10 +71,10 @@ fn main() -> ExitCode {
         report::note(&format!("bench: there is no bench '{}'; there is: {known}", cli.name));
         return ExitCode::from(USAGE);
     };
-    let outcome = if cli.child {
-        document::memory::child()
-    } else {
-        (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json))
+    let outcome = match (cli.child, bench.name) {
+        (true, "wallet") => wallet::child(),
+        (true, _) => document::memory::child(),
+        (false, _) => (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
 //! What the treasury costs, and what must never happen to it: payments beside BDK's own building of the
-//! same transaction, and random histories of payments, draws, exits, sweeps and reorganisations.
+//! same transaction; random histories of payments, draws, exits, sweeps and reorganisations; its books
+//! after a long history.
 
+mod books;
 mod build;
 mod histories;
 
@@ -11,5 +13,11 @@ use anyhow::Result;
 pub(crate) fn run() -> Result<Vec<Row>> {
     let mut rows = histories::rows()?;
     rows.push(build::row()?);
+    rows.extend(books::rows()?);
     Ok(rows)
+}
+
+/// The process in which memory is measured.
+pub(crate) fn child() -> Result<()> {
+    books::child()
 }

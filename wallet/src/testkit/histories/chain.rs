@@ -73,12 +73,12 @@ impl Chain {
                     coin.spent = Some(Spender { txid: named.txid, height, key_path: true });
                 }
             }
-            let seen = Seen { transaction: Arc::clone(&named.transaction), height };
+            let seen = Seen { transaction: Arc::clone(&named.transaction), height, time: 0 };
             transactions.insert(named.txid, seen);
         }
         let change = SCENE.change[epoch].clone();
         let tip_hash = BlockHash::all_zeros();
-        View::new(SCENE.guild, (tip, tip_hash), change, coins, transactions)
+        View::made_of(SCENE.guild, (tip, tip_hash), change, coins, transactions)
     }
 }
 

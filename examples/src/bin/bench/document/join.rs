@@ -30,7 +30,8 @@ pub(crate) fn row(world: &World, cold_fold: f64) -> Result<Row> {
     let best = runtime.block_on(async {
         let server = &world.member(0).key;
         let full = node(world, server, &verified(world)?)?;
-        let (mut server, address) = Box::pin(peer(world, full, server, &folder.path().join("server"))).await?;
+        let home = folder.path().join("server");
+        let (mut server, address) = Box::pin(peer(world, full, server, &home)).await?;
         let expected = server.status()?.state_hash;
         let mut tasks: JoinSet<Result<()>> = JoinSet::new();
         tasks.spawn(async move {

@@ -1,0 +1,89 @@
+//! How the view follows the wallet: by what changed, never by going through the whole history again.
+
+use super::Treasury;
+use crate::canonical::Place;
+use crate::view::{Coin, Seen};
+use bdk_wallet::Update;
+use bdk_wallet::chain::{Indexer as _, Merge as _, TxUpdate};
+use bitcoin::{OutPoint, Txid};
+use std::collections::BTreeMap;
+
+impl Treasury {
+    /// Show all that the wallet knows.
+    pub(super) fn catch_up(&mut self) {
+        self.staged = self.wallet.take_staged().unwrap_or_default();
+        let chain = self.wallet.local_chain().iter_checkpoints();
+        let chain = chain.map(|block| (block.height(), block.hash()));
+        let moved = self.canonical.catch_up(self.wallet.tx_graph(), chain);
+        self.show(&moved);
+    }
+
+    /// Take what the wallet learnt since the last time.
+    pub(super) fn follow(&mut self) {
+        let Some(change) = self.wallet.take_staged() else { return };
+        let moved = self.canonical.follow(self.wallet.tx_graph(), &change);
+        self.staged.merge(change);
+        self.show(&moved);
+        self.touched.extend(moved.into_keys());
+    }
+
+    /// Forget what left the mempool. Only of what counts: BDK would work out for itself what does, over the
+    /// whole history.
+    pub(super) fn evict(&mut self, evicted: impl IntoIterator<Item = (Txid, u64)>) {
+        let pending = |txid: &Txid| self.view.transaction(txid).is_some_and(|seen| seen.height.is_none());
+        let evicted = evicted.into_iter().filter(|(txid, _)| pending(txid));
+        let mut tx_update = TxUpdate::default();
+        tx_update.evicted_ats.extend(evicted);
+        if !tx_update.evicted_ats.is_empty() {
+            let update = Update { tx_update, ..Update::default() };
+            self.wallet.apply_update(update).expect("the chain, which might not connect, does not change");
+        }
+    }
+
+    fn show(&mut self, moved: &BTreeMap<Txid, Option<Place>>) {
+        let mut shown = Vec::new();
+        for (txid, place) in moved {
+            match place {
+                Some(place) => shown.extend(self.seen(*txid, *place)),
+                None => self.view.remove(txid),
+            }
+        }
+        for (txid, seen) in &shown {
+            let coins = self.coins(*txid, seen);
+            self.view.add_coins(coins);
+        }
+        self.view.add_transactions(shown);
+        self.view.rise(self.wallet.latest_checkpoint().block_id());
+    }
+
+    /// A transaction of the treasury; none for what the wallet keeps for another reason.
+    fn seen(&self, txid: Txid, place: Place) -> Option<(Txid, Seen)> {
+        let transaction = self.wallet.tx_graph().get_tx(txid)?;
+        let ours = self.wallet.spk_index().is_tx_relevant(&transaction);
+        ours.then_some((txid, Seen { transaction, height: place.height, time: place.time }))
+    }
+
+    fn coins(&mut self, txid: Txid, seen: &Seen) -> Vec<Coin> {
+        let mut coins = Vec::new();
+        for (vout, output) in (0..).zip(&seen.transaction.output) {
+            let Some(path) = self.path(&output.script_pubkey) else { continue };
+            let known = self.roots.get(&path).copied().or_else(|| self.merkle_root(path));
+            let Some(merkle_root) = known else { continue };
+            self.roots.insert(path, merkle_root);
+            coins.push(Coin {
+                outpoint: OutPoint { txid, vout },
+                output: output.clone(),
+                height: seen.height,
+                depth: self.view.depth(seen.height),
+                coinbase: seen.transaction.is_coinbase(),
+                path,
+                merkle_root,
+                spent: None,
+            });
+        }
+        coins
+    }
+}
+
+#[cfg(test)]
+mod tests;

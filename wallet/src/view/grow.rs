@@ -1,0 +1,82 @@
+//! How a view changes when the chain or the mempool does.
+
+use super::{Coin, Seen, Spender, View};
+use bdk_wallet::chain::BlockId;
+use bitcoin::{OutPoint, ScriptBuf, Txid};
+use crdt::GuildId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl View {
+    /// An empty treasury at `tip`.
+    pub(crate) fn new(guild: GuildId, tip: BlockId, change: ScriptBuf) -> Self {
+        let (coins, transactions, frozen) = (Arc::default(), Arc::default(), Arc::default());
+        Self { guild, tip: tip.height, tip_hash: tip.hash, change, coins, transactions, frozen }
+    }
+
+    /// Take away a transaction that does not count any more.
+    pub(crate) fn remove(&mut self, txid: &Txid) {
+        if !self.transactions.contains_key(txid) {
+            return;
+        }
+        let Some(seen) = Arc::make_mut(&mut self.transactions).remove(txid) else { return };
+        let coins = Arc::make_mut(&mut self.coins);
+        for (vout, _) in (0..).zip(&seen.transaction.output) {
+            coins.remove(&OutPoint { txid: *txid, vout });
+        }
+        for input in &seen.transaction.input {
+            if let Some(coin) = coins.get_mut(&input.previous_output)
+                && coin.spent.is_some_and(|spender| spender.txid == *txid)
+            {
+                coin.spent = None;
+            }
+        }
+    }
+
+    /// Add coins, or tell of them that they are in another block now.
+    pub(crate) fn add_coins(&mut self, coins: impl IntoIterator<Item = Coin>) {
+        let all = Arc::make_mut(&mut self.coins);
+        for coin in coins {
+            let spent = all.get(&coin.outpoint).and_then(|known| known.spent);
+            all.insert(coin.outpoint, Coin { spent, ..coin });
+        }
+    }
+
+    /// Add transactions whose coins were added, and mark what they spend.
+    pub(crate) fn add_transactions(&mut self, transactions: Vec<(Txid, Seen)>) {
+        if transactions.is_empty() {
+            return;
+        }
+        let coins = Arc::make_mut(&mut self.coins);
+        for (txid, seen) in &transactions {
+            mark_spent(coins, *txid, seen);
+        }
+        Arc::make_mut(&mut self.transactions).extend(transactions);
+    }
+
+    /// Move to another best block.
+    pub(crate) fn rise(&mut self, tip: BlockId) {
+        if tip.hash == self.tip_hash {
+            return;
+        }
+        (self.tip, self.tip_hash) = (tip.height, tip.hash);
+        for coin in Arc::make_mut(&mut self.coins).values_mut() {
+            coin.depth = coin.height.map_or(0, |height| (tip.height + 1).saturating_sub(height));
+        }
+    }
+}
+
+fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, txid: Txid, seen: &Seen) {
+    for input in &seen.transaction.input {
+        if let Some(coin) = coins.get_mut(&input.previous_output) {
+            let key_path = is_key_path(&input.witness);
+            coin.spent = Some(Spender { txid, height: seen.height, key_path });
+        }
+    }
+}
+
+/// BIP341: an annex apart, a key-path spend has one item, a script-path spend two or more.
+fn is_key_path(witness: &bitcoin::Witness) -> bool {
+    let annex = witness.len() >= 2 && witness.last().is_some_and(|last| last.first() == Some(&0x50));
+    witness.len() - usize::from(annex) == 1
+}
