@@ -39,6 +39,8 @@ pub const CO_SIGNERS_MAX: usize = 100;
 /// Outputs that one decision may pay: 500 of the longest address type fill two thirds of an entry, and with
 /// 200 inputs a third of what nodes relay.
 pub const OUTPUTS_MAX: usize = 500;
+/// Payees of a split: more do not fit the largest coinbase that any known device takes.
+pub const SPLIT_MAX: usize = 300;
 /// Blocks an invitation lasts at most.
 pub const INVITE_MAX: Height = 4_320;
 /// Addresses a node may announce.

@@ -1,5 +1,9 @@
 //! What the guild tells its farms to do (§11).
 
+mod split;
+
+pub use split::{Payee, Share, Small, Split, SplitError};
+
 use crate::hash::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +32,8 @@ pub enum Payout {
     /// The treasury of the epoch whose key the farm obeys: external address 0. Named symbolically, so
     /// that a farm derives the script itself and no policy can smuggle in another.
     Treasury,
+    /// Several, in the coinbase itself, by weight.
+    Split(Split),
 }
 
 impl MiningPolicy {
