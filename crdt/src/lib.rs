@@ -27,6 +27,7 @@ pub mod hash;
 pub mod id;
 pub mod limits;
 pub mod mining;
+pub mod receipt;
 pub mod signed;
 pub mod state;
 pub mod sync;
