@@ -83,15 +83,23 @@ fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data always encodes")
 }
 
+/// Whom a block of ours pays.
+fn whom(payees: usize, treasury: &str) -> String {
+    match payees {
+        1 => format!("all to the treasury {treasury}"),
+        payees => format!("split among {payees}, where the treasury is {treasury}"),
+    }
+}
+
 fn describe(status: &LinkStatus) -> String {
     let mut lines = Vec::new();
     lines.push(match &status.policy {
         PolicyStatus::Nothing { why } => format!("policy    none obeyed: {why}"),
-        PolicyStatus::Solo { address, epoch, .. } => {
-            format!("policy    solo, all to the treasury {address} (epoch {epoch})")
+        PolicyStatus::Solo { address, payees, epoch, .. } => {
+            format!("policy    solo, {} (epoch {epoch})", whom(*payees, address))
         }
-        PolicyStatus::Pool { address, epoch, .. } => {
-            format!("policy    pools, else solo to the treasury {address} (epoch {epoch})")
+        PolicyStatus::Pool { address, payees, epoch, .. } => {
+            format!("policy    pools, else solo, {} (epoch {epoch})", whom(*payees, address))
         }
     });
     lines.extend(status.policy_refused.as_ref().map(|why| format!("refused   {why}")));

@@ -1,10 +1,14 @@
 //! Settings: flags before environment before file before default.
 
+mod pool;
+
+pub use pool::PoolAt;
+
 use crate::contract::{Pairing, PairingError};
 use crate::error::Error;
+use crate::job::{EXTRANONCE2, EXTRANONCE2_LEAST};
 use crate::share::target::Level;
 use crate::stratum::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS};
-use crate::upstream::Account;
 use crate::upstream::limits::POOLS_MAX;
 use serde::Deserialize;
 use std::fs;
@@ -57,10 +61,11 @@ struct FileSettings {
     api: Option<SocketAddr>,
     tls: Option<TlsSettings>,
     #[serde(default)]
-    pool: Vec<PoolSettings>,
+    pool: Vec<pool::Settings>,
     connections: Option<usize>,
     connections_per_address: Option<usize>,
     difficulty: Option<f64>,
+    extranonce2: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,15 +82,6 @@ impl<T> OneOrMore<T> {
             Self::More(all) => all,
         }
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PoolSettings {
-    url: String,
-    user: String,
-    password: Option<String>,
-    authority: Option<PathBuf>,
 }
 
 /// A second address for miners, with TLS.
@@ -107,60 +103,6 @@ pub struct BitcoindAt {
     pub url: String,
     /// Where its password for this run lies.
     pub cookie: PathBuf,
-}
-
-/// A pool, and our account there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PoolAt {
-    /// Host and port, for people.
-    pub name: String,
-    /// Its host.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Whether it is spoken to over TLS.
-    pub tls: bool,
-    /// Whose certificates are believed, instead of the system's authorities; PEM.
-    pub authority: Option<PathBuf>,
-    /// User name.
-    pub user: String,
-    password: String,
-}
-
-impl std::fmt::Debug for PoolAt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, tls, user, .. } = self;
-        f.debug_struct("PoolAt")
-            .field("name", name)
-            .field("tls", tls)
-            .field("user", user)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PoolAt {
-    pub(crate) fn account(&self) -> Account {
-        let Self { host, user, password, .. } = self;
-        Account { host: host.clone(), user: user.clone(), password: password.clone() }
-    }
-
-    fn read(settings: PoolSettings) -> Result<Self, Error> {
-        let PoolSettings { url, user, password, authority } = settings;
-        let bad = |why| Error::Setting { name: "pool.url", value: url.clone(), why };
-        let schemes = [("stratum+tcp://", false), ("stratum+ssl://", true), ("stratum+tls://", true)];
-        let split = schemes.iter().find_map(|(scheme, tls)| Some((url.strip_prefix(scheme)?, *tls)));
-        let expected = "expected stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT";
-        let (name, tls) = split.ok_or_else(|| bad(expected))?;
-        let (host, port) = name.trim_end_matches('/').rsplit_once(':').ok_or_else(|| bad(expected))?;
-        let port = port.parse().map_err(|_| bad(expected))?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(bad(expected));
-        }
-        let (name, host) = (name.to_owned(), host.to_owned());
-        let password = password.unwrap_or_else(|| "x".to_owned());
-        Ok(Self { name, host, port, tls, authority, user, password })
-    }
 }
 
 /// Valid settings.
@@ -186,6 +128,8 @@ pub struct Config {
     pub connections_per_address: usize,
     /// The difficulty of every miner, instead of one that follows it.
     pub difficulty: Option<Level>,
+    /// Bytes that a miner counts through.
+    pub extranonce2: usize,
 }
 
 impl Config {
@@ -207,6 +151,8 @@ impl Config {
             options.cookie.clone()
         };
         let pairing = options.pairing.clone().or(file.pairing);
+        // A connection keeps its extranonces for life, so what a pool may leave counts before it is met.
+        let extranonce2 = if file.pool.is_empty() { EXTRANONCE2 } else { EXTRANONCE2_LEAST };
         let config = Self {
             data_dir: options.data_dir.clone(),
             pairing: pairing.map(|code| read_pairing(&code)).transpose()?,
@@ -218,6 +164,7 @@ impl Config {
             connections: file.connections.unwrap_or(CONNECTIONS_MAX),
             connections_per_address: file.connections_per_address.unwrap_or(CONNECTIONS_PER_ADDRESS),
             difficulty: file.difficulty.map(level).transpose()?,
+            extranonce2: file.extranonce2.unwrap_or(extranonce2),
         };
         config.check()?;
         Ok(config)
@@ -242,6 +189,9 @@ impl Config {
         if !(1..=CONNECTIONS_MAX).contains(&self.connections_per_address) {
             let value = self.connections_per_address.to_string();
             return bad("connections_per_address", value, "between 1 and 16384");
+        }
+        if ![EXTRANONCE2_LEAST, EXTRANONCE2].contains(&self.extranonce2) {
+            return bad("extranonce2", self.extranonce2.to_string(), "2 or 4");
         }
         Ok(())
     }

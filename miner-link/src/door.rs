@@ -169,7 +169,7 @@ pub(crate) const fn points_of_end(end: End) -> u32 {
         End::LongLine | End::Malformed => 25,
         End::Rejected => 20,
         End::Handshake => 2,
-        End::Idle | End::Room => 0,
+        End::Idle | End::Room | End::Coinbase => 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::contract::{Pairing, PolicyAnswer, PolicyStatus};
 use crate::error::Error;
 use crate::home::Home;
-use crate::job::{Job, JobId, Marks, Route};
+use crate::job::{Job, JobId, Marks, Offer, Payout, Route};
 use crate::policy::{Held, Obeyed, Solo, Why, judge, recall};
 use crate::shared::Shared;
 use crate::template::Template;
@@ -12,7 +12,7 @@ use crate::upstream::check::View;
 use crate::upstream::dial::Event;
 use crate::upstream::pools::{Changed, Pools};
 use crate::{node, template::source};
-use bitcoin::{Network, ScriptBuf};
+use bitcoin::Network;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -25,7 +25,7 @@ pub(crate) struct Engine {
     pub(crate) home: Home,
     pub(crate) pairing: Pairing,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) jobs: watch::Sender<Option<Arc<Job>>>,
+    pub(crate) jobs: watch::Sender<Option<Offer>>,
     pub(crate) pools: Pools,
     bitcoinds: Vec<Bitcoind>,
     mark: Mark,
@@ -48,10 +48,11 @@ pub(crate) struct Mark {
     pub(crate) process: u32,
 }
 
-/// A block of ours that a bitcoind had nothing against.
+/// Blocks of ours that a bitcoind had nothing against.
 #[derive(Debug)]
 struct Agreed {
-    script: ScriptBuf,
+    payout: Payout,
+    small: Option<Payout>,
     height: u32,
     bitcoind: usize,
 }
@@ -244,15 +245,16 @@ impl Engine {
 
     /// Give miners what there is to mine: a pool's work if one is in use, else our own.
     async fn serve(&mut self, clean: bool) {
-        let job = match self.pools.job() {
-            Some(job) => Ok(Some(job)),
-            None => self.own(clean).map(|job| job.map(Arc::new)),
+        let offer = match self.pools.job() {
+            Some(job) => Ok(Some(Offer::from(job))),
+            None => self.own(clean),
         };
-        match job {
-            Ok(Some(job)) => {
+        match offer {
+            Ok(Some(offer)) => {
+                let job = offer.job();
                 tracing::debug!(job = %job.id, pool = job.pool(), clean, "job");
                 self.shared.update(|status| status.jobs += 1);
-                self.jobs.send_replace(Some(job));
+                self.jobs.send_replace(Some(offer));
             }
             Ok(None) => {}
             Err(why) => self.trouble(why),
@@ -261,19 +263,33 @@ impl Engine {
         tokio::task::yield_now().await;
     }
 
-    /// Make a job of the latest template, if there is a policy to obey.
-    fn own(&mut self, clean: bool) -> Result<Option<Job>, String> {
+    /// Make jobs of the latest template, if there is a policy to obey.
+    fn own(&mut self, clean: bool) -> Result<Option<Offer>, String> {
         let (Obeyed::Solo(solo), Some((network, template))) = (&self.obeyed, &self.latest) else {
             return Ok(None);
         };
         let (solo, network, template) = (solo.clone(), *network, template.clone());
         right_chain(&solo, network)?;
-        let id = self.job_id();
-        let job = Job::new(id, template, &solo.script, &self.marks(network), clean);
-        job.map(Some).map_err(|error| error.to_string())
+        self.offer(&solo, network, &template, clean).map(Some)
     }
 
-    /// Once per payee, and whenever heights do not follow each other: a coinbase that bitcoind would
+    /// One job for each coinbase that the policy wants made of `template`.
+    fn offer(
+        &mut self,
+        solo: &Solo,
+        network: Network,
+        template: &Arc<Template>,
+        clean: bool,
+    ) -> Result<Offer, String> {
+        let marks = self.marks(network);
+        let mut make = |payout: &Payout| {
+            let job = Job::new(self.job_id(), template.clone(), payout, &marks, clean);
+            job.map(Arc::new).map_err(|error| error.to_string())
+        };
+        Ok(Offer::new(make(&solo.payout)?, solo.small.as_ref().map(make).transpose()?))
+    }
+
+    /// Once for each coinbase, and whenever heights do not follow each other: one that bitcoind would
     /// refuse costs nobody any work.
     async fn consent(
         &mut self,
@@ -286,16 +302,18 @@ impl Engine {
         right_chain(&solo, network)?;
         let follows = |agreed: &Agreed| {
             let by_one = template.height.checked_sub(agreed.height).is_some_and(|step| step <= 1);
-            by_one && agreed.script == solo.script && agreed.bitcoind == place
+            let same = agreed.payout == solo.payout && agreed.small == solo.small;
+            by_one && same && agreed.bitcoind == place
         };
         if !self.agreed.as_ref().is_some_and(follows) {
-            let id = self.job_id();
-            let draft = Job::new(id, template.clone(), &solo.script, &self.marks(network), true);
-            let draft = draft.map_err(|error| error.to_string())?;
             let bitcoind = self.bitcoinds.get(place).cloned().ok_or("no such bitcoind")?;
-            ask_whether_fine(bitcoind, &draft).await?;
+            let drafts = self.offer(&solo, network, template, true)?;
+            for job in drafts.jobs() {
+                ask_whether_fine(bitcoind.clone(), job).await?;
+            }
         }
-        self.agreed = Some(Agreed { script: solo.script, height: template.height, bitcoind: place });
+        let Solo { payout, small, .. } = *solo;
+        self.agreed = Some(Agreed { payout, small, height: template.height, bitcoind: place });
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! A job: something to mine, in the pieces that miners put together.
 //!
-//! Pure. A job is made of a template, and then its one value output pays the treasury's script and
-//! nothing else in a policy can reach a block; or of the work of a pool, and then its coinbase is the
-//! pool's to the byte. Byte orders: coinbase parts, extranonces and branch are raw bytes in hashing
+//! Pure. A job is made of a template, and then its value outputs are those of the [`Payout`] that follows
+//! from the policy and nothing else can reach a block; or of the work of a pool, and then its coinbase is
+//! the pool's to the byte. Byte orders: coinbase parts, extranonces and branch are raw bytes in hashing
 //! order; version, bits, time and nonce are big-endian hex of the number; the previous hash is the
 //! header's bytes with each word of four reversed.
 //!
@@ -11,19 +11,22 @@
 //! is sent to miners as a part of the first coinbase piece. So a connection keeps its extranonces for
 //! life, whatever it mines for, and no switch makes a miner connect again.
 
+mod coinbase;
 mod extranonce;
 mod notices;
+mod offer;
+mod payout;
 
-pub use extranonce::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Extranonce2, ROOM, ROOM_LEAST};
+pub(crate) use coinbase::{BEFORE_SCRIPT_SIG, subsidy};
+pub use extranonce::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_LEAST, EXTRANONCE2_OF_LINK, Extranonce2, ROOM};
+pub use offer::Offer;
+pub use payout::Payout;
 
 use crate::template::{Template, join};
-use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::consensus::encode::{deserialize, serialize};
 use bitcoin::hashes::{Hash as _, HashEngine as _, sha256d};
-use bitcoin::script::{Builder, PushBytes, PushBytesBuf};
-use bitcoin::{Amount, Block, BlockHash, CompactTarget, Network, OutPoint, Script, ScriptBuf, Sequence};
-use bitcoin::{Target, Transaction, TxIn, TxMerkleNode, TxOut, Witness, transaction};
+use bitcoin::{Amount, Block, BlockHash, CompactTarget, Network, Target, Transaction, TxMerkleNode};
 use hex::DisplayHex as _;
 use notices::Notices;
 use serde_json::{Value, json};
@@ -32,8 +35,6 @@ use std::sync::Arc;
 
 /// What consensus allows a coinbase's scriptSig.
 pub const SCRIPT_SIG_MAX: usize = 100;
-/// Text that everybody can read in the blocks of guilds.
-const SIGNATURE: &[u8] = b"/hashguild/";
 /// Version bits that miners may roll (BIP320).
 pub const VERSION_MASK: u32 = 0x1fff_e000;
 
@@ -136,6 +137,23 @@ pub struct Job {
     notices: Notices,
 }
 
+/// How long a coinbase is, in bytes as they are hashed, and each of the two pieces that miners are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// All of it, extranonces included.
+    pub whole: usize,
+    /// The longer of the pieces before and after the extranonces.
+    pub piece: usize,
+}
+
+impl Shape {
+    /// Whether this is no longer than `limit` allows.
+    #[must_use]
+    pub const fn fits(self, limit: Self) -> bool {
+        self.whole <= limit.whole && self.piece <= limit.piece
+    }
+}
+
 /// A template that no job follows from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -185,7 +203,8 @@ pub struct Forward {
 }
 
 impl Job {
-    /// Make the job `id` from `template`, paying all to `payee`.
+    /// Make the job `id` from `template`, paying by `payout`. Where the coinbase is so large that the block
+    /// would break a limit, the template's last transactions are left out.
     ///
     /// # Errors
     ///
@@ -193,18 +212,21 @@ impl Job {
     pub fn new(
         id: JobId,
         template: Arc<Template>,
-        payee: &Script,
+        payout: &Payout,
         marks: &Marks,
         clean: bool,
     ) -> Result<Self, JobError> {
-        let (given, subsidy) = (template.value, subsidy(template.height, marks.network));
-        if given < subsidy {
-            return Err(JobError::BelowSubsidy { given, subsidy });
+        let subsidy = subsidy(template.height, marks.network);
+        if template.value < subsidy {
+            return Err(JobError::BelowSubsidy { given: template.value, subsidy });
         }
-        let script = script_sig(&template, id, marks);
-        // Version 4, input count 1, outpoint 36, script length 1 (≤ 100), and the room ends the script.
-        let split = 4 + 1 + 36 + 1 + script.len() - ROOM;
-        let bytes = serialize(&coinbase(&template, script, payee));
+        let largest = coinbase::cost(&coinbase::coinbase(&template, id, marks, payout));
+        let template = template.beside(largest);
+        let coinbase = coinbase::coinbase(&template, id, marks, payout);
+        let script = coinbase.input.first().map_or(0, |input| input.script_sig.len());
+        // The room ends the script.
+        let split = BEFORE_SCRIPT_SIG + script - ROOM;
+        let bytes = serialize(&coinbase);
         let (start, rest) = bytes.split_at(split);
         let (_, end) = rest.split_at(ROOM);
         Ok(Self {
@@ -288,11 +310,18 @@ impl Job {
         self.room >= EXTRANONCE1 + size
     }
 
+    /// How long its coinbase is for a connection with an extranonce 2 of `size` bytes.
+    #[must_use]
+    pub fn shape(&self, size: usize) -> Shape {
+        let (start, end) = (self.coinbase_start.len() + self.padding(size).len(), self.coinbase_end.len());
+        Shape { whole: start + EXTRANONCE1 + size + end, piece: start.max(end) }
+    }
+
     /// The line that gives this job to a connection with an extranonce 2 of `size` bytes. It is
     /// written once and shared by all of them.
     #[must_use]
     pub fn notice(&self, size: usize, clean: bool) -> Arc<str> {
-        self.notices.get(size, clean, || {
+        self.notices.get(EXTRANONCE1 + size, clean, || {
             let params = self.notify_params(size, clean);
             json!({"id": null, "method": "mining.notify", "params": params}).to_string()
         })
@@ -342,8 +371,7 @@ impl Job {
         let mut coinbase: Transaction =
             deserialize(&bytes).expect("the pieces are those of a transaction, split around the room");
         if template.commitment.is_some() {
-            let reserved = Witness::from_slice(&[[0_u8; 32]]);
-            coinbase.input.iter_mut().for_each(|input| input.witness = reserved.clone());
+            coinbase.input.iter_mut().for_each(|input| input.witness = coinbase::witness());
         }
         let others = template.transactions.iter().cloned();
         let txdata = std::iter::once(coinbase).chain(others).collect();
@@ -389,50 +417,6 @@ impl Job {
         const ZEROS: [u8; SCRIPT_SIG_MAX] = [0; SCRIPT_SIG_MAX];
         ZEROS.get(..self.room.saturating_sub(EXTRANONCE1 + size)).unwrap_or(&ZEROS)
     }
-}
-
-fn coinbase(template: &Template, script_sig: ScriptBuf, payee: &Script) -> Transaction {
-    let treasury = TxOut { value: template.value, script_pubkey: payee.to_owned() };
-    let commitment = template.commitment.clone();
-    let commitment = commitment.map(|script_pubkey| TxOut { value: Amount::ZERO, script_pubkey });
-    Transaction {
-        version: transaction::Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::null(),
-            script_sig,
-            sequence: Sequence::MAX,
-            witness: Witness::new(),
-        }],
-        output: std::iter::once(treasury).chain(commitment).collect(),
-    }
-}
-
-/// Height (BIP34), a number that no other job has, the signature, the guild's tag, and last the room
-/// for both extranonces. The number makes coinbases differ even when a miner restarts its count.
-fn script_sig(template: &Template, id: JobId, marks: &Marks) -> ScriptBuf {
-    let mut unique = [0; 8];
-    let numbers = marks.process.to_be_bytes().into_iter().chain(id.0.to_be_bytes());
-    unique.iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
-    let signature = PushBytesBuf::try_from(SIGNATURE.to_vec()).expect("a short text");
-    let room: &PushBytes = (&[0; ROOM]).into();
-    let script = Builder::new()
-        .push_int(i64::from(template.height))
-        .push_slice(unique)
-        .push_slice(signature)
-        .push_slice(marks.tag)
-        .push_slice(room)
-        .into_script();
-    debug_assert!(script.len() <= SCRIPT_SIG_MAX, "{} bytes of scriptSig", script.len());
-    script
-}
-
-/// What a block at `height` may create.
-pub(crate) fn subsidy(height: u32, network: Network) -> Amount {
-    let interval =
-        if network == Network::Regtest { 150 } else { bitcoin::constants::SUBSIDY_HALVING_INTERVAL };
-    let first = Amount::from_int_btc(50).to_sat();
-    Amount::from_sat(first.checked_shr(height / interval).unwrap_or(0))
 }
 
 /// Stratum's order of a previous hash, and back.

@@ -9,11 +9,13 @@
 //! submission is worth), [`stratum`] (the conversation with a miner), [`upstream`] (the conversation
 //! with a pool, and which pool to use). [`run`] joins them to sockets, files and clocks.
 
+mod allowance;
 mod api;
 mod blocks;
 pub mod client;
 mod clock;
 pub mod config;
+mod connection;
 pub mod contract;
 mod door;
 mod engine;

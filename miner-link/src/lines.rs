@@ -1,5 +1,6 @@
 //! Lines over a stream, both ways, bounded both ways.
 
+use crate::stratum::limits::READ_COST;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -10,42 +11,79 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 /// Bytes read at once: several times the lines that miners send.
 const READ: usize = 1_024;
 
+/// What a reading came to.
+#[derive(Debug)]
+pub(crate) enum Read {
+    /// A line, without its end.
+    Line(Vec<u8>),
+    /// A part of one.
+    Part,
+    /// More than a line may have.
+    TooLong,
+}
+
 /// Splits a stream into lines of bounded length.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     reader: R,
     buffer: Vec<u8>,
+    /// Bytes of the buffer in which no line ends.
+    searched: usize,
     max: usize,
+    /// What was read and not yet asked for by [`Lines::cost`].
+    cost: u32,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(crate) const fn new(reader: R, max: usize) -> Self {
-        Self { reader, buffer: Vec::new(), max }
+        Self::resume(reader, Vec::new(), max)
     }
 
-    /// The next line; none when it is too long. Safe to cancel: what was read stays in the buffer.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut searched = 0;
+    /// Go on with what was read already.
+    pub(crate) const fn resume(reader: R, buffer: Vec<u8>, max: usize) -> Self {
+        Self { reader, buffer, searched: 0, max, cost: 0 }
+    }
+
+    /// The stream, and what was read of it and not used.
+    pub(crate) fn into_parts(self) -> (R, Vec<u8>) {
+        (self.reader, self.buffer)
+    }
+
+    /// A line that was read already, or what one more reading comes to. Safe to cancel: what was read stays
+    /// in the buffer.
+    pub(crate) async fn next(&mut self) -> io::Result<Read> {
+        if let Some(read) = self.buffered() {
+            return Ok(read);
+        }
+        self.buffer.reserve(READ);
+        let count = self.reader.read_buf(&mut self.buffer).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.cost = self.cost.saturating_add(count).saturating_add(READ_COST);
+        Ok(self.buffered().unwrap_or(Read::Part))
+    }
+
+    /// What was read since this was asked last, in bytes, and in what each reading counts as.
+    pub(crate) fn cost(&mut self) -> u32 {
+        std::mem::take(&mut self.cost)
+    }
+
+    fn buffered(&mut self) -> Option<Read> {
         loop {
-            let fresh = self.buffer.get(searched..).unwrap_or_default();
-            if let Some(place) = fresh.iter().position(|byte| *byte == b'\n') {
-                let end = searched + place;
-                searched = 0;
-                let rest = self.buffer.split_off(end + 1);
-                let mut line = std::mem::replace(&mut self.buffer, rest);
-                line.truncate(end);
-                if line.trim_ascii().is_empty() {
-                    continue;
-                }
-                return Ok((line.len() <= self.max).then_some(line));
-            }
-            searched = self.buffer.len();
-            if searched > self.max {
-                return Ok(None);
-            }
-            self.buffer.reserve(READ);
-            if self.reader.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+            let fresh = self.buffer.get(self.searched..).unwrap_or_default();
+            let Some(place) = fresh.iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                return (self.searched > self.max).then_some(Read::TooLong);
+            };
+            let end = self.searched + place;
+            self.searched = 0;
+            let rest = self.buffer.split_off(end + 1);
+            let mut line = std::mem::replace(&mut self.buffer, rest);
+            line.truncate(end);
+            if !line.trim_ascii().is_empty() {
+                return Some(if line.len() <= self.max { Read::Line(line) } else { Read::TooLong });
             }
         }
     }

@@ -6,10 +6,11 @@
 //! from anybody.
 
 use crate::contract::{AnswerError, Pairing, PolicyAnswer, PolicyStatus};
+use crate::job::Payout;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Network, ScriptBuf};
 use crdt::certificate::{Body, CertificateError};
-use crdt::mining::{MiningPolicy, Mode, Payout};
+use crdt::mining::{self, MiningPolicy, Mode, Small};
 use crdt::treasury::{GroupKey, descriptor};
 use crdt::{Certificate, Certified, Charter, GuildId, Height, ProposalId};
 use miniscript::{Descriptor, DescriptorPublicKey};
@@ -71,12 +72,14 @@ pub enum Why {
     Refused(#[from] Refused),
 }
 
-/// All value of our own blocks goes to one script; and pools may be used, if the policy says so.
+/// All value of our own blocks goes where the policy says; and pools may be used, if it says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solo {
-    /// The treasury's mining address, as a script.
-    pub script: ScriptBuf,
-    /// The same for people.
+    /// Whom our own blocks pay.
+    pub payout: Payout,
+    /// Whom they pay where a device would cut the coinbase of `payout` short; none gives it no work.
+    pub small: Option<Payout>,
+    /// The treasury's mining address, for people.
     pub address: Address,
     /// The chain the guild lives on.
     pub network: Network,
@@ -90,6 +93,15 @@ impl Solo {
     #[must_use]
     pub fn allows_pools(&self) -> bool {
         self.certified.effect().mode == Mode::Pool
+    }
+
+    /// How many the coinbase of our own block pays.
+    #[must_use]
+    pub fn payees(&self) -> usize {
+        match &self.certified.effect().payout {
+            mining::Payout::Treasury => 1,
+            mining::Payout::Split(split) => split.shares().len(),
+        }
     }
 }
 
@@ -191,11 +203,18 @@ fn verify(
 }
 
 fn follow(charter: &Charter, key: GroupKey, certified: Certified<MiningPolicy>) -> Result<Solo, Refused> {
-    let MiningPolicy { mode: Mode::Solo | Mode::Pool, payout: Payout::Treasury } = certified.effect();
-    let script = treasury_script(charter, key)?;
+    let treasury = treasury_script(charter, key)?;
     let unaddressed = |error: bitcoin::address::FromScriptError| Refused::Treasury(error.to_string());
-    let address = Address::from_script(&script, charter.network).map_err(unaddressed)?;
-    Ok(Solo { script, address, network: charter.network, certified })
+    let address = Address::from_script(&treasury, charter.network).map_err(unaddressed)?;
+    let (payout, small) = match &certified.effect().payout {
+        mining::Payout::Treasury => (Payout::all_to(treasury), None),
+        mining::Payout::Split(split) => {
+            let small = split.small() == Small::Treasury;
+            let small = small.then(|| Payout::all_to(treasury.clone()));
+            (Payout::of(split.clone(), treasury), small)
+        }
+    };
+    Ok(Solo { payout, small, address, network: charter.network, certified })
 }
 
 /// The script of the treasury's external address 0 under `key`.
@@ -222,10 +241,11 @@ impl From<&Obeyed> for PolicyStatus {
                 let body = &solo.certified.certificate().body;
                 let (address, decision) = (solo.address.to_string(), body.proposal.to_string());
                 let (epoch, close) = (body.epoch, body.close);
+                let payees = solo.payees();
                 if solo.allows_pools() {
-                    Self::Pool { address, epoch, close, decision }
+                    Self::Pool { address, payees, epoch, close, decision }
                 } else {
-                    Self::Solo { address, epoch, close, decision }
+                    Self::Solo { address, payees, epoch, close, decision }
                 }
             }
         }

@@ -7,7 +7,8 @@ use crate::door::Limits;
 use crate::engine::{Engine, Mark};
 use crate::error::Error;
 use crate::home::{self, Home};
-use crate::listen::{Hub, listen};
+use crate::job::EXTRANONCE1;
+use crate::listen::{self, Hub};
 use crate::policy::{Obeyed, Why, judge};
 use crate::shared::Shared;
 use crate::stratum::Rules;
@@ -77,17 +78,19 @@ async fn serve(
     home.announce(&Addresses { pid: std::process::id(), stratum, api })?;
     greet(&pairing, stratum, secured.as_ref().map(|(_, _, address)| *address), api, &say);
     let mark = mark(&pairing, key)?;
-    let pools = Pools::new(&config.pools, shared.clone(), clock)?;
+    let pools = Pools::new(&config.pools, EXTRANONCE1 + config.extranonce2, shared.clone(), clock)?;
     let routes = pools.routes();
     let mut engine = Engine::new(home, pairing, shared.clone(), bitcoinds.clone(), pools, mark)?;
     let found = blocks::deliver(blocks, bitcoinds.clone(), shared.clone())?;
-    let rules = Rules { fixed: config.difficulty };
+    let rules = Rules { fixed: config.difficulty, extranonce2: config.extranonce2 };
     let hub = Hub::new(engine.jobs.subscribe(), found, routes, shared.clone(), clock, (rules, limits));
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen(miners, None, hub.clone()));
+    let mut ways = vec![(miners.into_std().map_err(Error::file(&config.data_dir))?, None)];
     if let Some((listener, acceptor, _)) = secured {
-        tasks.spawn(listen(listener, Some(acceptor), hub));
+        ways.push((listener.into_std().map_err(Error::file(&config.data_dir))?, Some(acceptor)));
     }
+    let (_lobby, guests) = listen::open(ways, hub).map_err(Error::file(&config.data_dir))?;
+    tasks.spawn(listen::serve(guests));
     tasks.spawn(async move {
         let _ended = axum::serve(people, api::router(shared, clock)).await;
     });
@@ -240,6 +243,9 @@ pub fn check(config: &Config) -> Result<Vec<String>, Error> {
         Ok((solo, _)) if Some(solo.network) == on && solo.allows_pools() && !config.pools.is_empty() => {
             let pools: Vec<_> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
             format!("would mine for {}, else to the treasury {}", pools.join(", then "), solo.address)
+        }
+        Ok((solo, _)) if Some(solo.network) == on && solo.payees() > 1 => {
+            format!("would mine for the {} payees of the guild's split", solo.payees())
         }
         Ok((solo, _)) if Some(solo.network) == on => format!("would mine to the treasury {}", solo.address),
         Ok((solo, _)) => format!("would not mine: the guild lives on {}", solo.network),

@@ -1,12 +1,16 @@
 //! What bitcoind proposes to mine on.
 
+mod fit;
 pub(crate) mod gbt;
 pub(crate) mod source;
+
+pub use fit::Cost;
 
 use crate::job::{Head, subsidy};
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, BlockHash, CompactTarget, Network, ScriptBuf, Target, Transaction, Txid};
+use fit::Load;
 use hex::FromHex as _;
 use serde::Deserialize;
 
@@ -35,6 +39,10 @@ pub struct Template {
     pub transactions: Vec<Transaction>,
     /// Their ids.
     pub txids: Vec<Txid>,
+    /// What each takes of the limits and gives in fees.
+    pub(crate) loads: Vec<Load>,
+    /// What a block may take in all.
+    pub(crate) limit: Cost,
     /// What bitcoind knows this template by.
     pub longpoll_id: String,
 }
@@ -70,6 +78,10 @@ struct Raw {
     default_witness_commitment: Option<String>,
     transactions: Vec<RawTransaction>,
     longpollid: String,
+    #[serde(default = "fit::weight_limit")]
+    weightlimit: u64,
+    #[serde(default = "fit::sigop_limit")]
+    sigoplimit: u64,
     #[serde(default)]
     rules: Vec<String>,
 }
@@ -77,6 +89,10 @@ struct Raw {
 #[derive(Debug, Deserialize)]
 struct RawTransaction {
     data: String,
+    #[serde(default)]
+    fee: u64,
+    #[serde(default)]
+    sigops: u64,
 }
 
 /// Rules with a `!` that this code follows.
@@ -104,7 +120,13 @@ impl Template {
         let commitment = raw.default_witness_commitment.as_deref().map(ScriptBuf::from_hex).transpose();
         let transactions = raw.transactions.iter().map(RawTransaction::read).collect::<Option<Vec<_>>>();
         let transactions = transactions.ok_or(field("transactions"))?;
+        let load = |(raw, read): (&RawTransaction, &Transaction)| Load {
+            cost: Cost { weight: read.weight().to_wu(), sigops: raw.sigops },
+            fee: Amount::from_sat(raw.fee),
+        };
         Ok(Self {
+            loads: raw.transactions.iter().zip(&transactions).map(load).collect(),
+            limit: Cost { weight: raw.weightlimit, sigops: raw.sigoplimit },
             version: u32::from_ne_bytes(raw.version.to_ne_bytes()),
             previous: raw.previousblockhash,
             height: raw.height,
@@ -148,6 +170,7 @@ impl Template {
             commitment: None,
             transactions: Vec::new(),
             txids: Vec::new(),
+            loads: Vec::new(),
             ..self.clone()
         })
     }

@@ -1,18 +1,20 @@
 //! Guilds, templates and jobs for tests.
 
 use crate::contract::{Pairing, PolicyAnswer};
-use crate::job::{EXTRANONCE1, EXTRANONCE2, Extranonce2, Job, JobId, Marks, Solution};
+use crate::job::{EXTRANONCE1, EXTRANONCE2, Extranonce2, Job, JobId, Marks, Payout, Solution};
 use crate::template::Template;
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::{Hash as _, sha256d};
 use bitcoin::secp256k1::{Keypair, Message, Secp256k1, SecretKey};
 use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use crdt::certificate::Body;
+use crdt::certificate::{Body, Decidable as _};
+use crdt::governance::Setting;
+use crdt::hash::Digest;
 use crdt::mining::MiningPolicy;
 use crdt::testkit::{charter, payee, people};
 use crdt::treasury::GroupKey;
-use crdt::{Certificate, Charter};
+use crdt::{Certificate, Charter, Height, ProposalId};
 use hex::DisplayHex as _;
 use serde_json::json;
 use std::sync::Arc;
@@ -35,6 +37,13 @@ impl Guild {
     #[must_use]
     pub fn with_pools(mut self) -> Self {
         self.charter.mining = MiningPolicy::POOL;
+        self
+    }
+
+    /// The same guild, had its charter chosen to pay its blocks like this.
+    #[must_use]
+    pub fn with_payout(mut self, payout: crdt::mining::Payout) -> Self {
+        self.charter.mining.payout = payout;
         self
     }
 
@@ -85,6 +94,15 @@ impl Guild {
         PolicyAnswer::new(&self.charter, 1, Some(self.key()), certified)
     }
 
+    /// What the node answers once the guild decided on `policy`, in a vote that closed at `close`.
+    #[must_use]
+    pub fn decided(&self, policy: &MiningPolicy, close: Height, proposal: u8) -> PolicyAnswer {
+        let effect = Setting::Mining(policy.clone()).effect_hash();
+        let proposal = ProposalId(Digest([proposal; 32]));
+        let body = Body { close, proposal, effect, ..Body::founding(&self.charter) };
+        PolicyAnswer::new(&self.charter, 1, Some(self.key()), Some((policy, &self.sign(body))))
+    }
+
     /// What the node answers, with the certificate of the founding policy.
     #[must_use]
     pub fn founding(&self) -> PolicyAnswer {
@@ -133,7 +151,7 @@ pub fn template(height: u32, count: u8, tip: u8) -> Template {
 #[must_use]
 pub fn job(id: u32, tip: u8) -> Arc<Job> {
     let template = Arc::new(template(120, 3, tip));
-    Arc::new(Job::new(JobId(id), template, &payee(9), &MARKS, true).expect("enough value"))
+    Arc::new(Job::new(JobId(id), template, &Payout::all_to(payee(9)), &MARKS, true).expect("enough value"))
 }
 
 /// A nonce at which `job`'s hash does, or does not, meet its network's target.

@@ -18,4 +18,4 @@ mod session;
 
 pub use choice::{Choice, Effect as ChoiceEffect, Input as ChoiceInput};
 pub use notify::WorkError;
-pub use session::{Account, Effect, End, Input, Session};
+pub use session::{Account, Effect, End, Input, Session, Wants};

@@ -24,10 +24,13 @@ pub enum PolicyStatus {
         /// Why not.
         why: String,
     },
-    /// Blocks of the own bitcoind's templates, all of it to the treasury.
+    /// Blocks of the own bitcoind's templates, which pay as the policy says.
     Solo {
         /// The treasury's mining address.
         address: String,
+        /// How many a block pays; with one it is the treasury, all of it.
+        #[serde(default = "one")]
+        payees: usize,
         /// The epoch of the certificate.
         epoch: u32,
         /// The height it closed at.
@@ -35,11 +38,14 @@ pub enum PolicyStatus {
         /// The decision.
         decision: String,
     },
-    /// Work of the farm's pools; blocks of our own templates while no pool gives work, all of it to
-    /// the treasury.
+    /// Work of the farm's pools; blocks of our own templates while no pool gives work, which pay as the
+    /// policy says.
     Pool {
         /// The treasury's mining address.
         address: String,
+        /// How many a block of ours pays; with one it is the treasury, all of it.
+        #[serde(default = "one")]
+        payees: usize,
         /// The epoch of the certificate.
         epoch: u32,
         /// The height it closed at.
@@ -47,6 +53,10 @@ pub enum PolicyStatus {
         /// The decision.
         decision: String,
     },
+}
+
+const fn one() -> usize {
+    1
 }
 
 /// `GET /status`.

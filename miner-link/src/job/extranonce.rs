@@ -7,14 +7,15 @@ use hex::FromHex as _;
 pub const EXTRANONCE1: usize = 2;
 /// Bytes that a miner counts through. Some firmware cannot use more than 8; 4 is what all can.
 pub const EXTRANONCE2: usize = 4;
+/// The same where pools are used: many leave four bytes for everything. It is the least that firmware
+/// takes, and with nonce and version bits more than any device gets through within a job.
+pub const EXTRANONCE2_LEAST: usize = 2;
 /// The same for another link, which shares them out among miners of its own.
 pub const EXTRANONCE2_OF_LINK: usize = EXTRANONCE1 + EXTRANONCE2;
 /// Bytes of the room in our own coinbases: enough for another link.
 pub const ROOM: usize = EXTRANONCE1 + EXTRANONCE2_OF_LINK;
-/// Bytes without which a pool's room is of no use: enough for a miner.
-pub const ROOM_LEAST: usize = EXTRANONCE1 + EXTRANONCE2;
 
-/// What a miner counts through: four bytes, or six of another link.
+/// What a miner counts through: two or four bytes, or six of another link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Extranonce2 {
     bytes: [u8; EXTRANONCE2_OF_LINK],
@@ -33,6 +34,7 @@ impl Extranonce2 {
     pub fn from_hex(text: &str, size: usize) -> Option<Self> {
         let mut all = Self::zero(size);
         match size {
+            EXTRANONCE2_LEAST => all.fill(&<[u8; EXTRANONCE2_LEAST]>::from_hex(text).ok()?),
             EXTRANONCE2 => all.fill(&<[u8; EXTRANONCE2]>::from_hex(text).ok()?),
             EXTRANONCE2_OF_LINK => all.fill(&<[u8; EXTRANONCE2_OF_LINK]>::from_hex(text).ok()?),
             _ => return None,
@@ -51,9 +53,10 @@ impl Extranonce2 {
     }
 }
 
-impl From<[u8; EXTRANONCE2]> for Extranonce2 {
-    fn from(bytes: [u8; EXTRANONCE2]) -> Self {
-        let mut all = Self::zero(EXTRANONCE2);
+impl<const SIZE: usize> From<[u8; SIZE]> for Extranonce2 {
+    fn from(bytes: [u8; SIZE]) -> Self {
+        const { assert!(SIZE <= EXTRANONCE2_OF_LINK) };
+        let mut all = Self::zero(SIZE);
         all.fill(&bytes);
         all
     }

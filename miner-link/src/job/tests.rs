@@ -1,10 +1,12 @@
 use super::*;
 use crate::testkit::{MARKS, TIME, gbt, mine, template};
+use bitcoin::script::Builder;
 use crdt::testkit::payee;
 use hex::FromHex as _;
 
 fn make(height: u32, count: u8, id: u32) -> Job {
-    Job::new(JobId(id), Arc::new(template(height, count, 1)), &payee(9), &MARKS, true).unwrap()
+    Job::new(JobId(id), Arc::new(template(height, count, 1)), &Payout::all_to(payee(9)), &MARKS, true)
+        .unwrap()
 }
 
 fn solution() -> Solution {
@@ -93,10 +95,10 @@ fn a_template_below_the_subsidy_is_refused() {
     let mut poor = gbt(120, 0, 1);
     poor["coinbasevalue"] = json!(4_999_999_999_u64);
     let poor = Arc::new(Template::read(poor).unwrap());
-    let refused = Job::new(JobId(1), poor.clone(), &payee(9), &MARKS, true).unwrap_err();
+    let refused = Job::new(JobId(1), poor.clone(), &Payout::all_to(payee(9)), &MARKS, true).unwrap_err();
     assert!(matches!(refused, JobError::BelowSubsidy { .. }));
     let halved = Arc::new(Template { height: 150, ..(*poor).clone() });
-    assert!(Job::new(JobId(1), halved, &payee(9), &MARKS, true).is_ok());
+    assert!(Job::new(JobId(1), halved, &Payout::all_to(payee(9)), &MARKS, true).is_ok());
     assert_eq!(subsidy(840_000, Network::Bitcoin).to_sat(), 312_500_000);
     assert_eq!(subsidy(u32::MAX, Network::Regtest), Amount::ZERO);
 }
@@ -135,7 +137,10 @@ fn an_empty_block_is_mined_meanwhile() {
     let next = |height, network| known.empty_on(tip, height, network, TIME + 9);
     let empty = next(120, Network::Regtest).unwrap();
     assert_eq!((empty.previous, empty.height, empty.time), (tip, 121, TIME + 9));
-    let block = Job::new(JobId(1), Arc::new(empty), &payee(9), &MARKS, true).unwrap().draft().unwrap();
+    let block = Job::new(JobId(1), Arc::new(empty), &Payout::all_to(payee(9)), &MARKS, true)
+        .unwrap()
+        .draft()
+        .unwrap();
     assert!(block.check_merkle_root() && block.check_witness_commitment());
     assert_eq!(block.txdata.len(), 1);
     assert_eq!(
@@ -149,4 +154,42 @@ fn an_empty_block_is_mined_meanwhile() {
     assert_eq!(next(120, Network::Testnet4), None);
     let last = template(2_015, 0, 1);
     assert_eq!(last.empty_on(tip, 2_015, Network::Bitcoin, TIME), None, "the difficulty is another one then");
+}
+
+/// Whoever is in the split is paid by the block, by weight, and nobody else is; what does not divide goes
+/// to the largest remainders, and the whole is the template's to the satoshi (M4).
+#[test]
+fn a_split_is_paid_by_the_coinbase_and_sums_to_the_whole() {
+    use crdt::mining::{Payee, Share, Small, Split};
+    let share = |payee, weight| Share { payee, weight };
+    let (alice, bob) = (Payee::Script(payee(1)), Payee::Script(payee(2)));
+    // (weights of treasury, alice and bob, what each gets of 50.00001)
+    let cases = [
+        ([1, 1, 1], vec![1_666_667_000, 1_666_667_000, 1_666_667_000]),
+        ([90, 9, 1], vec![4_500_000_900, 450_000_090, 50_000_010]),
+        ([7, 2, 2], vec![3_181_818_818, 909_091_091, 909_091_091]),
+        // A part that comes to nothing is left out.
+        ([u32::MAX, u32::MAX, 1], vec![2_500_000_500, 2_500_000_500]),
+    ];
+    for (weights, expected) in cases {
+        let payees = [Payee::Treasury, alice.clone(), bob.clone()];
+        let shares = payees.into_iter().zip(weights).map(|(payee, weight)| share(payee, weight));
+        let payout = Payout::of(Split::new(shares.collect(), Small::NoWork).unwrap(), payee(9));
+        let job = Job::new(JobId(1), Arc::new(template(120, 3, 1)), &payout, &MARKS, true).unwrap();
+        let block = job.block(&solution()).unwrap();
+        assert!(block.check_merkle_root() && block.check_witness_commitment(), "{weights:?}");
+        let outputs = &block.txdata[0].output;
+        let paid: Vec<u64> =
+            outputs.iter().map(|output| output.value.to_sat()).filter(|sat| *sat > 0).collect();
+        assert_eq!(paid, expected, "{weights:?}");
+        assert_eq!(paid.iter().sum::<u64>(), 5_000_001_000, "{weights:?}");
+        let scripts = [payee(9), payee(1), payee(2)];
+        assert!(
+            outputs
+                .iter()
+                .zip(&scripts)
+                .take(paid.len())
+                .all(|(output, script)| output.script_pubkey == *script)
+        );
+    }
 }

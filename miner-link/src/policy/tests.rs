@@ -3,9 +3,7 @@ use crate::testkit::Guild;
 use crdt::hash::Digest;
 
 fn later(guild: &Guild, close: Height, proposal: u8) -> PolicyAnswer {
-    let founding = Body::founding(&guild.charter);
-    let proposal = ProposalId(Digest([proposal; 32]));
-    guild.answer(&guild.sign(Body { close, proposal, ..founding }))
+    guild.decided(&MiningPolicy::SOLO, close, proposal)
 }
 
 fn refused(result: Result<(Solo, Held), Why>) -> Refused {
@@ -19,8 +17,9 @@ fn refused(result: Result<(Solo, Held), Why>) -> Refused {
 fn the_founding_policy_is_obeyed_and_pays_address_zero_of_the_treasury() {
     let guild = Guild::new(3);
     let (solo, held) = judge(&guild.pairing(), &guild.founding(), None).unwrap();
-    assert!(solo.script.is_p2tr());
-    assert_eq!(solo.script, treasury_script(&guild.charter, guild.key()).unwrap());
+    let treasury = treasury_script(&guild.charter, guild.key()).unwrap();
+    assert!(treasury.is_p2tr());
+    assert_eq!((&solo.payout, &solo.small), (&Payout::all_to(treasury), &None));
     assert!(solo.address.to_string().starts_with("bcrt1p"), "{}", solo.address);
     // The internal key is P's child 0/0, computed here without a descriptor library.
     let secp = Secp256k1::new();
@@ -79,7 +78,7 @@ fn nobody_elses_word_is_obeyed() {
 }
 
 fn later_body(guild: &Guild) -> Body {
-    Body { proposal: ProposalId(Digest([5; 32])), ..Body::founding(&guild.charter) }
+    Body { proposal: crdt::ProposalId(Digest([5; 32])), ..Body::founding(&guild.charter) }
 }
 
 #[test]
@@ -100,5 +99,28 @@ fn a_link_never_goes_back_to_an_older_decision() {
         let judged = judge(&pairing, &answer, Some(new.standing));
         assert_eq!(judged.is_ok(), obeyed, "{name}");
         assert!(obeyed || matches!(refused(judged), Refused::Older { .. }), "{name}");
+    }
+}
+
+#[test]
+fn a_split_pays_the_treasury_under_the_key_that_is_obeyed() {
+    use crdt::mining::{Payee, Share, Split};
+    let shares = |weight| {
+        let other = Payee::Script(crdt::testkit::payee(1));
+        vec![Share { payee: Payee::Treasury, weight }, Share { payee: other, weight: 1 }]
+    };
+    for small in [Small::Treasury, Small::NoWork] {
+        let split = Split::new(shares(3), small).unwrap();
+        let guild = Guild::new(3).with_payout(mining::Payout::Split(split.clone()));
+        let (solo, held) = judge(&guild.pairing(), &guild.founding(), None).unwrap();
+        let treasury = treasury_script(&guild.charter, guild.key()).unwrap();
+        assert_eq!(solo.payout, Payout::of(split, treasury.clone()));
+        assert_eq!(solo.payout.outputs(bitcoin::Amount::from_sat(4))[0].script_pubkey, treasury);
+        assert_eq!(solo.small.is_some(), small == Small::Treasury);
+        assert_eq!(recall(&guild.pairing(), Some(&held)), Obeyed::Solo(Box::new(solo)));
+        // Another weight is another policy, and the certificate is not its own.
+        let other = Guild::new(3).with_payout(mining::Payout::Split(Split::new(shares(4), small).unwrap()));
+        let mixed = PolicyAnswer { certified: guild.founding().certified, ..other.founding() };
+        assert!(judge(&other.pairing(), &mixed, None).is_err());
     }
 }

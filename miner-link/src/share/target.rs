@@ -35,6 +35,14 @@ impl Level {
         (difficulty.is_normal() && difficulty.is_sign_positive()).then(|| Self::new(field - 1023))
     }
 
+    /// The smallest that is not below `difficulty`; none for what is not a positive number.
+    #[must_use]
+    pub fn at_least(difficulty: f64) -> Option<Self> {
+        const FRACTION: u64 = (1 << 52) - 1;
+        let whole = difficulty.to_bits() & FRACTION == 0;
+        Self::at_most(difficulty).map(|level| if whole { level } else { level.step(1) })
+    }
+
     /// The hardest that is not harder than `target`.
     #[must_use]
     pub fn of(target: Target) -> Self {

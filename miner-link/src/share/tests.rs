@@ -13,7 +13,7 @@ fn hard_job() -> Job {
     let mut template = crate::testkit::template(120, 3, 1);
     template.target = Level::new(0).target();
     let marks = &crate::testkit::MARKS;
-    let payee = crdt::testkit::payee(9);
+    let payee = crate::job::Payout::all_to(crdt::testkit::payee(9));
     Job::new(crate::job::JobId(0xab), std::sync::Arc::new(template), &payee, marks, true).unwrap()
 }
 

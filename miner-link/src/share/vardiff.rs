@@ -29,10 +29,11 @@ pub struct Vardiff {
 }
 
 impl Vardiff {
-    /// Begin at `level`.
+    /// Begin at `level`, and never fall below `floor`.
     #[must_use]
-    pub fn new(level: Level, now: Duration) -> Self {
-        Self { level, least: level.step(-FALL_MAX), since: now, shares: 0 }
+    pub fn new(level: Level, floor: Level, now: Duration) -> Self {
+        let level = level.max(floor);
+        Self { level, least: level.step(-FALL_MAX).max(floor), since: now, shares: 0 }
     }
 
     /// The level now.
@@ -89,18 +90,28 @@ mod tests {
             ("silent", 0, 60, -2),
         ];
         for (name, shares, seconds, steps) in cases {
-            let mut vardiff = Vardiff::new(Level::new(10), Duration::ZERO);
+            let mut vardiff = Vardiff::new(Level::new(10), Level::LEAST, Duration::ZERO);
             (0..shares).for_each(|_| vardiff.count());
             vardiff.retarget(Level::new(10), Duration::from_secs(seconds));
             assert_eq!(vardiff.level(), Level::new(10 + steps), "{name}");
         }
     }
 
+    #[test]
+    fn it_never_falls_below_what_the_device_wants() {
+        let mut vardiff = Vardiff::new(Level::new(3), Level::new(11), Duration::ZERO);
+        assert_eq!(vardiff.level(), Level::new(11));
+        for minute in 1..100 {
+            vardiff.retarget(Level::new(11), Duration::from_secs(minute * 60));
+        }
+        assert_eq!(vardiff.level(), Level::new(11));
+    }
+
     /// On an easy chain, or for a pool that begins low, shares come as fast as blocks do whatever is
     /// asked: that must not drive the level out of the miner's reach.
     #[test]
     fn shares_at_an_easier_level_do_not_drive_it_up_without_end() {
-        let (easy, mut vardiff) = (Level::new(2), Vardiff::new(Level::new(10), Duration::ZERO));
+        let (easy, mut vardiff) = (Level::new(2), Vardiff::new(Level::new(10), Level::LEAST, Duration::ZERO));
         for minute in 1..1_000 {
             (0..600).for_each(|_| vardiff.count());
             vardiff.retarget(easy, Duration::from_secs(minute * 60));

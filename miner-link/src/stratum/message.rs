@@ -33,12 +33,15 @@ pub enum Line {
 /// What miners ask for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {
-    /// `mining.configure`: extensions, and the version bits the miner can roll.
+    /// `mining.configure`: extensions, the version bits the miner can roll, and the least difficulty it
+    /// wants.
     Configure {
         /// Names of extensions.
         extensions: Vec<String>,
         /// `version-rolling.mask`; all bits if it is not given.
         mask: u32,
+        /// `minimum-difficulty.value`.
+        least: Option<f64>,
     },
     /// `mining.subscribe`, with the name the miner gives itself.
     Subscribe {
@@ -133,7 +136,8 @@ fn configure(params: &[Value]) -> Request {
     let extensions = names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     let mask = params.get(1).and_then(|details| details.get("version-rolling.mask")).and_then(Value::as_str);
     let mask = mask.and_then(|mask| u32::from_str_radix(mask, 16).ok()).unwrap_or(u32::MAX);
-    Request::Configure { extensions, mask }
+    let least = params.get(1).and_then(|details| details.get("minimum-difficulty.value")).and_then(number);
+    Request::Configure { extensions, mask, least }
 }
 
 /// A reply that all is well.

@@ -1,18 +1,19 @@
 //! The conversation with one miner.
 
-mod allowance;
 mod issued;
 
+use crate::allowance::Allowance;
 use crate::clock::Now;
-use crate::job::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Forward, Job, VERSION_MASK};
+use crate::job::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Forward, Offer, Shape, VERSION_MASK};
 use crate::share::target::{Level, share_target, wire_difficulty};
 use crate::share::vardiff::Vardiff;
 use crate::share::{Reason, Submission, Terms, Verdict, judge};
+use crate::stratum::firmware::{self, AGENT_OF_LINKS};
 use crate::stratum::limits::{
-    AGENT_MAX, GRACE, HANDSHAKE, IDLE, MALFORMED_MAX, NAME_MAX, NAMES_MAX, REJECTED_MAX,
+    AGENT_MAX, GRACE, HANDSHAKE, IDLE, MALFORMED_MAX, MALFORMED_OF_STRANGER, NAME_MAX, NAMES_MAX,
+    REJECTED_MAX, SUBMITS_BURST, SUBMITS_PER_SECOND,
 };
 use crate::stratum::message::{self, Line, Request};
-use allowance::Allowance;
 use bitcoin::{Block, BlockHash, Target};
 use hex::DisplayHex as _;
 use issued::Issued;
@@ -23,9 +24,6 @@ use std::time::Duration;
 /// What we answer to who asks what we are.
 const VERSION: &str = concat!("miner-link/", env!("CARGO_PKG_VERSION"));
 
-/// What a link that mines through this one calls itself.
-pub(crate) const AGENT_OF_LINKS: &str = "miner-link/";
-
 /// What happens to a session.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -34,7 +32,7 @@ pub enum Input<'a> {
     /// The miner sent more than a line may have.
     LongLine,
     /// There is something new to mine.
-    Job(Arc<Job>),
+    Job(Offer),
     /// Time passed.
     Tick,
 }
@@ -97,13 +95,24 @@ pub enum End {
     /// A link that wants more room than the pool in use leaves. It has pools of its own to go to.
     #[error("the pool leaves no room for another link")]
     Room,
+    /// A device that would cut the coinbase short, and so hash for nothing.
+    #[error("its firmware takes no coinbase as long as this one")]
+    Coinbase,
 }
 
 /// What the operator decides about shares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// One difficulty for everybody and for good, instead of one that follows each miner.
     pub fixed: Option<Level>,
+    /// Bytes that a miner counts through, other links apart.
+    pub extranonce2: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { fixed: None, extranonce2: EXTRANONCE2 }
+    }
 }
 
 /// The conversation with one miner.
@@ -123,8 +132,12 @@ pub struct Session {
     told_mask: u32,
     vardiff: Vardiff,
     suggested: Option<Level>,
+    /// Below which the miner wants no difficulty.
+    least: Level,
     told: Option<Target>,
-    latest: Option<Arc<Job>>,
+    /// The coinbases that the miner takes.
+    shape: Shape,
+    latest: Option<Offer>,
     /// The tip before the latest job's, and since when it is not the tip any more.
     left: Option<(BlockHash, Duration)>,
     issued: Issued,
@@ -140,7 +153,7 @@ impl Session {
         let mut session = Self {
             rules,
             extranonce1,
-            size: EXTRANONCE2,
+            size: rules.extranonce2,
             began: now.since_start,
             heard: now.since_start,
             agent: String::new(),
@@ -148,17 +161,19 @@ impl Session {
             names: Vec::new(),
             mask: 0,
             told_mask: 0,
-            vardiff: Vardiff::new(start_level(""), now.since_start),
+            vardiff: Vardiff::new(firmware::level(""), Level::LEAST, now.since_start),
             suggested: None,
+            least: Level::LEAST,
             told: None,
+            shape: firmware::shape(""),
             latest: None,
             left: None,
             issued: Issued::default(),
-            allowance: Allowance::new(now.since_start),
+            allowance: Allowance::new(SUBMITS_PER_SECOND, SUBMITS_BURST, now.since_start),
             malformed: 0,
             rejected: 0,
         };
-        session.begin_at(start_level(""), now);
+        session.begin_at(firmware::level(""), now);
         session
     }
 
@@ -169,7 +184,8 @@ impl Session {
     }
 
     fn begin_at(&mut self, level: Level, now: Now) {
-        self.vardiff = Vardiff::new(self.rules.fixed.unwrap_or(level), now.since_start);
+        let level = self.rules.fixed.unwrap_or(level);
+        self.vardiff = Vardiff::new(level, self.least, now.since_start);
     }
 
     /// Take one input.
@@ -185,12 +201,12 @@ impl Session {
         }
     }
 
-    fn job(&mut self, job: Arc<Job>, now: Now) -> Vec<Effect> {
-        let tip = self.latest.as_ref().map(|latest| latest.head.previous);
-        if let Some(tip) = tip.filter(|tip| *tip != job.head.previous) {
+    fn job(&mut self, offer: Offer, now: Now) -> Vec<Effect> {
+        let tip = self.latest.as_ref().map(Offer::tip);
+        if let Some(tip) = tip.filter(|tip| *tip != offer.tip()) {
             self.left = Some((tip, now.since_start));
         }
-        self.latest = Some(job);
+        self.latest = Some(offer);
         self.issue(now)
     }
 
@@ -211,7 +227,8 @@ impl Session {
             Line::Reply => Vec::new(),
             Line::Malformed => {
                 self.malformed += 1;
-                if self.malformed > MALFORMED_MAX { vec![Effect::Close(End::Malformed)] } else { Vec::new() }
+                let most = if self.ready() { MALFORMED_MAX } else { MALFORMED_OF_STRANGER };
+                if self.malformed > most { vec![Effect::Close(End::Malformed)] } else { Vec::new() }
             }
         }
     }
@@ -219,7 +236,13 @@ impl Session {
     fn request(&mut self, id: &Value, request: Request, now: Now) -> Vec<Effect> {
         let done = |value: Value| vec![Effect::Send(message::result(id, &value))];
         match request {
-            Request::Configure { extensions, mask } => done(self.configure(&extensions, mask)),
+            Request::Configure { extensions, mask, least } => {
+                if let Some(least) = least.and_then(Level::at_least) {
+                    self.least = least;
+                    self.begin_at(self.vardiff.level(), now);
+                }
+                done(self.configure(&extensions, mask))
+            }
             Request::Subscribe { agent } => self.subscribe(id, &agent, now),
             Request::Authorize { name, difficulty } => {
                 let mut effects = difficulty.map_or_else(Vec::new, |wish| self.suggest(wish, now));
@@ -242,12 +265,15 @@ impl Session {
     fn configure(&mut self, extensions: &[String], mask: u32) -> Value {
         let mut answer = Map::new();
         for name in extensions.iter().take(8) {
-            // A minimum could not be kept where the network's own difficulty is below it.
-            let granted = matches!(name.as_str(), "version-rolling" | "subscribe-extranonce");
+            let granted = match name.as_str() {
+                "version-rolling" | "subscribe-extranonce" => true,
+                "minimum-difficulty" => self.keeps_least(),
+                _ => false,
+            };
             answer.insert(name.clone(), json!(granted));
             if name == "version-rolling" {
                 self.mask = mask & VERSION_MASK;
-                let allowed = self.latest.as_ref().map_or(VERSION_MASK, |job| job.version_mask());
+                let allowed = self.latest.as_ref().map_or(VERSION_MASK, |offer| offer.job().version_mask());
                 self.told_mask = self.mask & allowed;
                 answer.insert("version-rolling.mask".to_owned(), json!(format!("{:08x}", self.told_mask)));
             }
@@ -255,13 +281,21 @@ impl Session {
         Value::Object(answer)
     }
 
+    /// Whether the least difficulty that the miner wants is one that it can be given: not where the
+    /// chain, or the pool, asks for less than that, since what they want must not be kept from them.
+    fn keeps_least(&self) -> bool {
+        let hardest = self.latest.as_ref().map(|offer| offer.job().hardest());
+        hardest.is_none_or(|hardest| self.least.target() >= hardest)
+    }
+
     fn subscribe(&mut self, id: &Value, agent: &str, now: Now) -> Vec<Effect> {
         self.agent = agent.chars().filter(char::is_ascii).filter(|c| !c.is_ascii_control()).collect();
         self.agent.truncate(AGENT_MAX);
         if !self.subscribed {
-            self.begin_at(start_level(&self.agent), now);
+            self.begin_at(firmware::level(&self.agent), now);
+            self.shape = firmware::shape(&self.agent);
             let link = self.agent.starts_with(AGENT_OF_LINKS);
-            self.size = if link { EXTRANONCE2_OF_LINK } else { EXTRANONCE2 };
+            self.size = if link { EXTRANONCE2_OF_LINK } else { self.rules.extranonce2 };
         }
         self.subscribed = true;
         let session = self.extranonce1.to_lower_hex_string();
@@ -302,10 +336,11 @@ impl Session {
     /// Give the latest job to a miner that is ready for it. A difficulty comes before the job that it
     /// is first used for, and that job is clean: some firmware confuses the two otherwise.
     fn issue(&mut self, now: Now) -> Vec<Effect> {
-        let Some(job) = self.latest.clone().filter(|_| self.ready()) else { return Vec::new() };
-        if !job.has_room_for(self.size) {
+        let Some(offer) = self.latest.as_ref().filter(|_| self.ready()) else { return Vec::new() };
+        if !offer.job().has_room_for(self.size) {
             return vec![Effect::Close(End::Room)];
         }
+        let Some(job) = offer.for_device(self.size, self.shape).cloned() else { return refuse_kindly() };
         if self.rules.fixed.is_none() {
             let asked = self.told.map_or(self.vardiff.level(), Level::of);
             self.vardiff.retarget(asked, now.since_start);
@@ -381,10 +416,10 @@ impl Session {
         let known = self.names.iter().find(|known| *known == name).ok_or(Reason::Unauthorised)?;
         let name = known.clone();
         let grace = self.left.filter(|(_, since)| now.since_start.saturating_sub(*since) <= GRACE);
-        let tips = [self.latest.as_ref().map(|job| job.head.previous), grace.map(|(tip, _)| tip)];
+        let tips = [self.latest.as_ref().map(Offer::tip), grace.map(|(tip, _)| tip)];
         let Some((entry, seen)) = submission.job.and_then(|job| self.issued.find(job)) else {
             let (target, pool) =
-                (self.told.unwrap_or(Target::MAX), self.latest.as_ref().and_then(|job| job.pool()));
+                (self.told.unwrap_or(Target::MAX), self.latest.as_ref().and_then(|offer| offer.job().pool()));
             return Ok(Weighed { name, verdict: Verdict::Rejected(Reason::UnknownJob), target, pool });
         };
         let target = entry.target;
@@ -419,21 +454,11 @@ fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// Where to begin with a miner that calls itself `agent`: one share in about ten seconds for the
-/// slowest device that is known to use the name.
-fn start_level(agent: &str) -> Level {
-    const KNOWN: [(&str, i32); 7] = [
-        ("software-miner", -6),
-        ("cpuminer", -6),
-        ("NerdMiner", -12),
-        ("bitaxe", 10),
-        ("Antminer S21", 18),
-        ("whatsminer", 17),
-        ("NiceHash", 19),
-    ];
-    let exponent =
-        KNOWN.iter().find(|(name, _)| agent.starts_with(name)).map_or(13, |(_, exponent)| *exponent);
-    Level::new(exponent)
+/// Say why there is no work, and hang up: the miner has pools of its own to go to.
+fn refuse_kindly() -> Vec<Effect> {
+    let why = json!(["the guild pays so many in its blocks that this firmware would cut them short"]);
+    let told = message::notification("client.show_message", &why);
+    vec![Effect::Send(told), Effect::Close(End::Coinbase)]
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! the tip, and with it what the next header must say. It may be the pool that hears of a block first,
 //! so that another tip is borne with for a while, [`FOREIGN`] at most.
 
-use crate::job::{Head, Work};
+use crate::job::{BEFORE_SCRIPT_SIG, Head, Work};
 use crate::template::Template;
 use crate::upstream::limits::FOREIGN;
 use bitcoin::{BlockHash, CompactTarget, Network};
@@ -96,7 +96,7 @@ impl Check {
 
 /// The height that a coinbase begins its scriptSig with (BIP34).
 fn height(coinbase_start: &[u8]) -> Option<u32> {
-    let (count, rest) = coinbase_start.get(42..)?.split_first()?;
+    let (count, rest) = coinbase_start.get(BEFORE_SCRIPT_SIG..)?.split_first()?;
     // OP_1 to OP_16 are how the smallest heights are pushed.
     if (0x51..=0x60).contains(count) {
         return Some(u32::from(*count) - 0x50);

@@ -3,10 +3,10 @@
 use crate::clock::Clock;
 use crate::config::PoolAt;
 use crate::job::{Forward, Route};
-use crate::lines::{Lines, Outbox};
+use crate::lines::{Lines, Outbox, Read};
 use crate::stratum::limits::{OUT_MAX, WRITE};
 use crate::upstream::limits::{DIAL, DRAIN, LINE_MAX, TICK};
-use crate::upstream::session::{Effect, End, Input, Session};
+use crate::upstream::session::{Effect, End, Input, Session, Wants};
 use std::convert::Infallible;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -47,8 +47,7 @@ pub(crate) struct Dial {
     pub(crate) pool: PoolAt,
     pub(crate) connector: Option<TlsConnector>,
     pub(crate) route: Route,
-    /// What the farm is worth, if it is known.
-    pub(crate) suggests: Option<u64>,
+    pub(crate) wants: Wants,
     pub(crate) clock: Clock,
     pub(crate) events: mpsc::Sender<(Route, Event)>,
     pub(crate) shares: mpsc::Receiver<Box<Forward>>,
@@ -95,7 +94,7 @@ impl Dial {
         let mut lines = Lines::new(reader, LINE_MAX);
         let mut outbox = Outbox::new(OUT_MAX);
         let (account, now) = (self.pool.account(), self.clock.now());
-        let (mut session, words) = Session::new(self.route, account, self.suggests, now);
+        let (mut session, words) = Session::new(self.route, account, self.wants, now);
         self.carry_out(words, &mut outbox).await?;
         outbox.write_some(&mut writer, self.clock.now().since_start).await?;
         let mut tick = interval(TICK);
@@ -105,8 +104,9 @@ impl Dial {
             let waiting = !outbox.is_empty();
             let effects = tokio::select! {
                 line = lines.next() => match line? {
-                    Some(line) => session.handle(Input::Line(&line), self.clock.now()),
-                    None => session.handle(Input::LongLine, self.clock.now()),
+                    Read::Line(line) => session.handle(Input::Line(&line), self.clock.now()),
+                    Read::Part => Vec::new(),
+                    Read::TooLong => session.handle(Input::LongLine, self.clock.now()),
                 },
                 Some(share) = self.shares.recv() => session.handle(Input::Share(&share), self.clock.now()),
                 wrote = outbox.write_on(&mut writer), if waiting => { wrote?; Vec::new() }

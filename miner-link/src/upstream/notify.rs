@@ -1,6 +1,6 @@
 //! A pool's `mining.notify`, read and checked for itself.
 
-use crate::job::{Head, ROOM_LEAST, Route, SCRIPT_SIG_MAX, Work, swap_words};
+use crate::job::{BEFORE_SCRIPT_SIG, Head, Route, SCRIPT_SIG_MAX, Work, swap_words};
 use crate::upstream::limits::{BRANCH_MAX, COINBASE_MAX, JOB_NAME_MAX, TIME_AHEAD};
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::hashes::Hash as _;
@@ -22,8 +22,13 @@ pub enum WorkError {
     #[error("its extranonces are not in the coinbase's scriptSig")]
     Place,
     /// Too little room for a connection's extranonces.
-    #[error("it leaves {0} bytes of extranonce 2, and {ROOM_LEAST} are needed")]
-    Room(usize),
+    #[error("it leaves {given} bytes of extranonce 2, and {needed} are needed")]
+    Room {
+        /// What the pool leaves.
+        given: usize,
+        /// What a connection fills.
+        needed: usize,
+    },
     /// No network is that easy or that hard.
     #[error("its bits are no target")]
     Bits,
@@ -41,6 +46,8 @@ pub(super) struct Context<'a> {
     pub(super) route: Route,
     pub(super) extranonce1: &'a [u8],
     pub(super) room: usize,
+    /// Bytes of room without which the work is of no use.
+    pub(super) needed: usize,
     pub(super) share_target: Target,
     pub(super) version_mask: u32,
     pub(super) unix: u32,
@@ -55,7 +62,11 @@ pub(super) fn read(params: &[Value], context: &Context<'_>) -> Result<Work, Work
     let mut coinbase_start = text(start, "first coinbase part", Vec::from_hex)?;
     let coinbase_end = text(end, "second coinbase part", Vec::from_hex)?;
     coinbase_start.extend_from_slice(context.extranonce1);
-    check_coinbase(&coinbase_start, context.room, &coinbase_end)?;
+    let (given, needed) = (context.room, context.needed);
+    if given < needed {
+        return Err(WorkError::Room { given, needed });
+    }
+    check_coinbase(&coinbase_start, given, &coinbase_end)?;
     let head = Head {
         version: word(version, "version")?,
         previous: BlockHash::from_byte_array(swap_words(previous)),
@@ -110,9 +121,6 @@ fn checked(mut head: Head, unix: u32) -> Result<Head, WorkError> {
 
 /// The pieces, with a room of zeros between them, must be one coinbase whose scriptSig holds the room.
 fn check_coinbase(start: &[u8], room: usize, end: &[u8]) -> Result<(), WorkError> {
-    if room < ROOM_LEAST {
-        return Err(WorkError::Room(room));
-    }
     if start.len() + room + end.len() > COINBASE_MAX {
         return Err(WorkError::Coinbase);
     }
@@ -126,8 +134,7 @@ fn check_coinbase(start: &[u8], room: usize, end: &[u8]) -> Result<(), WorkError
     if !input.witness.is_empty() || !(2..=SCRIPT_SIG_MAX).contains(&input.script_sig.len()) {
         return Err(WorkError::Coinbase);
     }
-    // Version 4, input count 1, outpoint 36, script length 1.
-    let script = 42..42 + input.script_sig.len();
+    let script = BEFORE_SCRIPT_SIG..BEFORE_SCRIPT_SIG + input.script_sig.len();
     let inside = script.contains(&start.len()) && start.len() + room <= script.end;
     if inside { Ok(()) } else { Err(WorkError::Place) }
 }

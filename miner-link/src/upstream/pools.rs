@@ -10,7 +10,7 @@ use crate::upstream::check::{Check, View};
 use crate::upstream::choice::{Choice, Effect as Wanted, Input};
 use crate::upstream::dial::{Dial, Event};
 use crate::upstream::limits::{EVENTS_QUEUE, SECONDS_PER_SHARE, SHARES_QUEUE};
-use crate::upstream::session::Effect;
+use crate::upstream::session::{Effect, Wants};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -73,10 +73,17 @@ pub(crate) struct Pools {
     shared: Arc<Shared>,
     clock: Clock,
     connections: u32,
+    /// Bytes of extranonce 2 that a connection of ours fills.
+    room: usize,
 }
 
 impl Pools {
-    pub(crate) fn new(pools: &[PoolAt], shared: Arc<Shared>, clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn new(
+        pools: &[PoolAt],
+        room: usize,
+        shared: Arc<Shared>,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let secure = |pool: &PoolAt| pool.tls.then(|| tls::connector(pool.authority.as_deref())).transpose();
         let pools: Vec<_> =
             pools.iter().map(|pool| Ok((pool.clone(), secure(pool)?))).collect::<Result<_, Error>>()?;
@@ -90,6 +97,7 @@ impl Pools {
             shared,
             clock,
             connections: 0,
+            room,
         })
     }
 
@@ -216,8 +224,9 @@ impl Pools {
         self.routes.open(route, sender);
         *place = Some(Line { route, drain: Some(drain), job: None, check: Check::default() });
         let (events, clock) = (self.events.0.clone(), self.clock);
-        let suggests = difficulty_of(self.shared.hashes_per_second(clock.now()));
-        let dial = Dial { pool: at, connector, route, suggests, clock, events, shares, drain: drained };
+        let difficulty = difficulty_of(self.shared.hashes_per_second(clock.now()));
+        let wants = Wants { difficulty, room: self.room };
+        let dial = Dial { pool: at, connector, route, wants, clock, events, shares, drain: drained };
         self.tasks.spawn(dial.run());
     }
 

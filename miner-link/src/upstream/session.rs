@@ -47,6 +47,16 @@ impl std::fmt::Debug for Account {
     }
 }
 
+/// What a farm wants of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    /// The difficulty that suits it, if it knows what it is worth: so the pool need not find out by a
+    /// flood of shares.
+    pub difficulty: Option<u64>,
+    /// Bytes of extranonce 2 that it cannot do without.
+    pub room: usize,
+}
+
 /// What happens to a session.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -123,6 +133,7 @@ pub enum End {
 pub struct Session {
     route: Route,
     account: Account,
+    needed: usize,
     began: Duration,
     heard: Duration,
     extranonce: Option<(Vec<u8>, usize)>,
@@ -152,10 +163,9 @@ struct Raw {
 }
 
 impl Session {
-    /// We connected. The effects are the first words. A farm that knows what it is worth `suggests` a
-    /// difficulty, so that the pool need not find out by a flood of shares.
+    /// We connected. The effects are the first words.
     #[must_use]
-    pub fn new(route: Route, account: Account, suggests: Option<u64>, now: Now) -> (Self, Vec<Effect>) {
+    pub fn new(route: Route, account: Account, wants: Wants, now: Now) -> (Self, Vec<Effect>) {
         let agent = format!("{AGENT_OF_LINKS}{}", env!("CARGO_PKG_VERSION"));
         let mask = json!([["version-rolling"], {
             "version-rolling.mask": format!("{VERSION_MASK:08x}"), "version-rolling.min-bit-count": 0,
@@ -165,12 +175,12 @@ impl Session {
             Effect::Send(call(SUBSCRIBE, "mining.subscribe", &json!([agent]))),
             Effect::Send(call(AUTHORIZE, "mining.authorize", &json!([account.user, account.password]))),
         ];
-        let wish =
-            suggests.map(|difficulty| call(SUGGEST, "mining.suggest_difficulty", &json!([difficulty])));
-        words.extend(wish.map(Effect::Send));
+        let suggest = |difficulty| call(SUGGEST, "mining.suggest_difficulty", &json!([difficulty]));
+        words.extend(wants.difficulty.map(suggest).map(Effect::Send));
         let session = Self {
             route,
             account,
+            needed: wants.room,
             began: now.since_start,
             heard: now.since_start,
             extranonce: None,
@@ -303,6 +313,7 @@ impl Session {
             route: self.route,
             extranonce1,
             room: *room,
+            needed: self.needed,
             share_target: self.target,
             version_mask: self.mask,
             unix: now.unix,

@@ -20,13 +20,18 @@ pub(crate) struct Miner {
 
 impl Miner {
     pub(crate) fn connect(stratum: &str, name: &str) -> Self {
+        Self::connect_as(stratum, name, "test/1")
+    }
+
+    /// A miner that calls itself `agent`.
+    pub(crate) fn connect_as(stratum: &str, name: &str, agent: &str) -> Self {
         let stream = TcpStream::connect(stratum).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_nodelay(true).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         let (extranonce1, name) = (Vec::new(), name.to_owned());
         let mut miner = Self { stream, reader, name, extranonce1, size: 0, job: None };
-        let subscribed = miner.ask("mining.subscribe", &json!(["test/1"]));
+        let subscribed = miner.ask("mining.subscribe", &json!([agent]));
         miner.extranonce1 = Vec::from_hex(subscribed["result"][1].as_str().unwrap()).unwrap();
         miner.size = usize::try_from(subscribed["result"][2].as_u64().unwrap()).unwrap();
         let authorised = miner.ask("mining.authorize", &json!([miner.name]));
@@ -90,6 +95,17 @@ impl Miner {
                 return job;
             }
             self.read().expect("a job");
+        }
+    }
+
+    /// A job with another coinbase than `previous`'s.
+    pub(crate) fn wait_for_another_job(&mut self, previous: &Value) -> Value {
+        loop {
+            let job = self.wait_for_job();
+            if job[3] != previous[3] {
+                return job;
+            }
+            self.job = None;
         }
     }
 

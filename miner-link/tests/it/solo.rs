@@ -103,6 +103,68 @@ fn a_found_block_waits_for_bitcoind_even_over_a_crash() {
     wait_for("the file is gone", || kept() == 0);
 }
 
+/// Two decisions after the founding reach running miners over one connection; an older one never does.
+#[test]
+fn a_later_decision_is_followed_without_a_reconnect() {
+    use crdt::mining::{MiningPolicy, Mode, Payee, Payout, Share, Small, Split};
+    let farm = Farm::start(Guild::founding);
+    let treasury = treasury_script(&farm.guild.charter, farm.guild.key()).unwrap();
+    let mut miner = Miner::connect(&farm.stratum(), "alice.rig1");
+    let founding = miner.wait_for_job();
+    let other = crdt::testkit::payee(1);
+    let split = |small, others: u8| {
+        let more =
+            (2..=others).map(|seed| Share { payee: Payee::Script(crdt::testkit::payee(seed)), weight: 1 });
+        let first = [
+            Share { payee: Payee::Treasury, weight: 2 },
+            Share { payee: Payee::Script(other.clone()), weight: 1 },
+        ];
+        let split = Split::new(first.into_iter().chain(more).collect(), small).unwrap();
+        MiningPolicy { mode: Mode::Solo, payout: Payout::Split(split) }
+    };
+    let closed = |farm: &Farm| match farm.status().policy {
+        PolicyStatus::Solo { close, payees, .. } => Some((close, payees)),
+        _ => None,
+    };
+    let paid = |farm: &Farm, height| {
+        let outputs = block_at(farm, height).txdata[0].output.clone();
+        let worth = outputs.into_iter().filter(|output| output.value > Amount::ZERO);
+        worth.map(|output| (output.value.to_sat(), output.script_pubkey)).collect::<Vec<_>>()
+    };
+    // A split that every device takes.
+    farm.node.answer_from_now_on(farm.guild.decided(&split(Small::NoWork, 1), 500, 1));
+    wait_for("the split is obeyed", || closed(&farm) == Some((500, 2)));
+    let job = miner.wait_for_another_job(&founding);
+    assert_eq!(miner.find_block(&job)["result"], json!(true));
+    farm.wait_for_height(1);
+    assert_eq!(paid(&farm, 1), [(3_333_333_333, treasury.clone()), (1_666_666_667, other.clone())]);
+
+    // A longer one, which this device would cut: it mines for the treasury, as the split says.
+    farm.node.answer_from_now_on(farm.guild.decided(&split(Small::Treasury, 40), 600, 2));
+    wait_for("the longer split is obeyed", || closed(&farm) == Some((600, 41)));
+    let job = miner.wait_for_another_job(&job);
+    assert_eq!(miner.find_block(&job)["result"], json!(true));
+    farm.wait_for_height(2);
+    assert_eq!(paid(&farm, 2), [(50_0000_0000, treasury)]);
+    let mut large = Miner::connect_as(&farm.stratum(), "alice.rig2", "whatsminer/v1");
+    let wide = large.wait_for_job_after(&job);
+    assert_eq!(large.find_block(&wide)["result"], json!(true));
+    farm.wait_for_height(3);
+    let parts = paid(&farm, 3);
+    assert_eq!((parts.len(), parts.iter().map(|(sat, _)| sat).sum::<u64>()), (41, 50_0000_0000));
+
+    // What was decided before is not obeyed again, nor after a restart; and nobody was sent away.
+    farm.node.answer_from_now_on(farm.guild.decided(&split(Small::NoWork, 1), 500, 1));
+    wait_for("the older one is refused", || farm.status().policy_refused.is_some());
+    assert_eq!(closed(&farm), Some((600, 41)));
+    let job = miner.wait_for_job_after(&job);
+    assert_eq!(miner.find_block(&job)["result"], json!(true));
+    let mut farm = farm;
+    farm.stop_link();
+    farm.start_link();
+    assert_eq!(closed(&farm), Some((600, 41)));
+}
+
 /// Needs the path of a stock cpuminer in `MINERD_EXE`.
 #[test]
 fn stock_cpuminer_finds_a_block() {
@@ -122,5 +184,8 @@ fn stock_cpuminer_finds_a_block() {
     });
     minerd.kill().unwrap();
     minerd.wait().unwrap();
-    assert!(found, "no block within {LIMIT:?}: {:?}", farm.status());
+    let status = farm.status();
+    assert!(found, "no block within {LIMIT:?}: {status:?}");
+    assert!(status.shares_accepted > 0, "{status:?}");
+    eprintln!("minerd: {} shares accepted, {} rejected", status.shares_accepted, status.shares_rejected);
 }

@@ -156,7 +156,8 @@ fn the_validator_says_what_the_slow_one_says() {
         let mut template = crate::testkit::template(120, u8::try_from(dice.roll(5)).unwrap(), 1);
         template.target = Level::new(-27).target();
         template.least_time = TIME - 1 + u32::try_from(dice.roll(3)).unwrap();
-        let (payee, marks) = (crdt::testkit::payee(9), crate::testkit::MARKS);
+        let payee = crate::job::Payout::all_to(crdt::testkit::payee(9));
+        let marks = crate::testkit::MARKS;
         let id = crate::job::JobId(0xab);
         let job = Job::new(id, std::sync::Arc::new(template), &payee, &marks, true).unwrap();
         let mask = [0, VERSION_MASK, 0x0fff_e000, 0x0000_2000][usize::try_from(dice.roll(4)).unwrap()];

@@ -7,9 +7,10 @@ fn subscribe(agent: &str) -> Request {
 /// Lines as firmware writes them.
 #[test]
 fn the_liberties_of_firmware_are_understood() {
-    let configure = |extensions: &[&str], mask| Request::Configure {
+    let configure = |extensions: &[&str], mask, least| Request::Configure {
         extensions: extensions.iter().map(|name| (*name).to_owned()).collect(),
         mask,
+        least,
     };
     let authorize = |name: &str| Request::Authorize { name: name.to_owned(), difficulty: None };
     let submit = |params: Value| Request::Submit(params.as_array().unwrap().clone());
@@ -66,13 +67,13 @@ fn the_liberties_of_firmware_are_understood() {
             r#"{"id":1,"method":"mining.configure","params":[["version-rolling","minimum-difficulty"],
             {"version-rolling.mask":"ffffffff","version-rolling.min-bit-count":2,"minimum-difficulty.value":2048}]}"#,
             json!(1),
-            configure(&["version-rolling", "minimum-difficulty"], u32::MAX),
+            configure(&["version-rolling", "minimum-difficulty"], u32::MAX, Some(2048.0)),
         ),
         (
             "BIP310 without a mask",
             r#"{"id":1,"method":"mining.configure","params":[["version-rolling"]]}"#,
             json!(1),
-            configure(&["version-rolling"], u32::MAX),
+            configure(&["version-rolling"], u32::MAX, None),
         ),
         (
             "a suggestion",

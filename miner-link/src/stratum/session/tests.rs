@@ -1,7 +1,9 @@
+mod devices;
 mod properties;
 mod quirks;
 
 use super::*;
+use crate::job::Job;
 use crate::testkit::{TIME, job, mine};
 
 const EXTRANONCE: [u8; 2] = [0, 1];
@@ -46,7 +48,7 @@ fn submit(job: &str, nonce: u32, name: &str) -> String {
 fn a_job_goes_to_who_subscribed_and_authorised_in_any_order() {
     for order in [[SUBSCRIBE, AUTHORIZE], [AUTHORIZE, SUBSCRIBE]] {
         let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
-        assert_eq!(session.handle(Input::Job(job(1, 1)), at(0)), []);
+        assert_eq!(session.handle(Input::Job(job(1, 1).into()), at(0)), []);
         assert_eq!(methods(&say(&mut session, order[0])), ["reply"]);
         let lines = say(&mut session, order[1]);
         assert_eq!(methods(&lines), ["reply", "mining.set_difficulty", "mining.notify"]);
@@ -77,7 +79,7 @@ fn subscribing_tells_the_extranonce() {
 fn a_block_is_handed_on_before_the_miner_is_told() {
     let mut session = ready();
     let work = job(1, 1);
-    session.handle(Input::Job(work.clone()), at(1));
+    session.handle(Input::Job(work.clone().into()), at(1));
     let nonce = mine(&work, EXTRANONCE, true);
     let effects = session.handle(Input::Line(submit("1", nonce, "alice.rig1").as_bytes()), at(2));
     assert!(matches!(&effects[0], Effect::Found { name, .. } if name == "alice.rig1"), "{effects:?}");
@@ -92,7 +94,7 @@ fn refusals_have_the_numbers_that_miners_know() {
     let work = job(1, 1);
     let miss = mine(&work, EXTRANONCE, false);
     let mut session = ready();
-    session.handle(Input::Job(work), at(1));
+    session.handle(Input::Job(work.into()), at(1));
     let cases = [
         ("nobody's job", submit("ff", miss, "alice.rig1"), 21),
         ("another spelling of the job", submit("01", miss, "alice.rig1"), 21),
@@ -106,7 +108,7 @@ fn refusals_have_the_numbers_that_miners_know() {
         assert_eq!((&reply["id"], &reply["error"][0]), (&json!(4), &json!(code)), "{name}");
         assert_eq!(reply["result"], Value::Null, "{name}");
     }
-    session.handle(Input::Job(job(2, 2)), at(3));
+    session.handle(Input::Job(job(2, 2).into()), at(3));
     let late = |session: &mut Session, seconds| {
         let line = submit("1", miss, "alice.rig1");
         sent(&session.handle(Input::Line(line.as_bytes()), at(seconds)))[0]["error"][0].clone()
@@ -124,12 +126,41 @@ fn refusals_have_the_numbers_that_miners_know() {
 #[test]
 fn version_rolling_is_granted_within_the_mask() {
     let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
-    let line = r#"{"id":1,"method":"mining.configure","params":[["version-rolling","minimum-difficulty","x"],
+    let line = r#"{"id":1,"method":"mining.configure","params":[["version-rolling","x"],
         {"version-rolling.mask":"ffffffff"}]}"#;
     let granted = &say(&mut session, &line.replace('\n', ""))[0]["result"];
     assert_eq!(granted["version-rolling"], json!(true));
     assert_eq!(granted["version-rolling.mask"], json!("1fffe000"));
-    assert_eq!((&granted["minimum-difficulty"], &granted["x"]), (&json!(false), &json!(false)));
+    assert_eq!(granted["x"], json!(false));
+}
+
+/// BIP310's minimum-difficulty: kept for good where it can be, and refused where it cannot.
+#[test]
+fn no_difficulty_goes_below_what_the_device_wants() {
+    let configure = r#"{"id":1,"method":"mining.configure","params":[["minimum-difficulty"],
+        {"minimum-difficulty.value":20000}]}"#;
+    let configure = configure.replace('\n', "");
+    for first in [true, false] {
+        let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
+        session.handle(Input::Job(quirks::hard(1, 1).into()), at(0));
+        let order = if first { [&configure, SUBSCRIBE] } else { [SUBSCRIBE, &configure] };
+        let answers = order.map(|line| say(&mut session, line)[0]["result"]["minimum-difficulty"].clone());
+        assert!(answers.contains(&json!(true)), "{answers:?}");
+        let told = say(&mut session, AUTHORIZE);
+        assert_eq!(told[1]["params"], json!([32_768.0]), "the next power of two");
+        // Neither silence nor a wish for less brings it down.
+        say(&mut session, r#"{"id":3,"method":"mining.suggest_difficulty","params":[1]}"#);
+        for minute in 1..60 {
+            let told = sent(
+                &session.handle(Input::Job(quirks::hard(minute + 1, 1).into()), at(60 * u64::from(minute))),
+            );
+            assert_eq!(methods(&told), ["mining.notify"], "minute {minute}");
+        }
+    }
+    // The chain's blocks are easier than that: what they are worth is not kept from anybody.
+    let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
+    session.handle(Input::Job(job(1, 1).into()), at(0));
+    assert_eq!(say(&mut session, &configure)[0]["result"]["minimum-difficulty"], json!(false));
 }
 
 #[test]
@@ -137,9 +168,9 @@ fn a_suggestion_is_heard_at_once_and_repeating_it_changes_nothing() {
     let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
     let mut work = crate::testkit::template(120, 0, 1);
     work.target = Level::new(40).target();
-    let payee = crdt::testkit::payee(9);
+    let payee = crate::job::Payout::all_to(crdt::testkit::payee(9));
     let hard = Job::new(crate::job::JobId(1), Arc::new(work), &payee, &crate::testkit::MARKS, true).unwrap();
-    session.handle(Input::Job(Arc::new(hard)), at(0));
+    session.handle(Input::Job(Arc::new(hard).into()), at(0));
     say(&mut session, r#"{"id":1,"method":"mining.subscribe","params":[]}"#);
     assert_eq!(say(&mut session, AUTHORIZE)[1]["params"], json!([8192.0]));
     let suggest = r#"{"id":3,"method":"mining.suggest_difficulty","params":[1000]}"#;

@@ -1,10 +1,12 @@
 use super::*;
-use crate::job::{Job, JobId};
+use crate::job::{Extranonce2, Job, JobId};
 use crate::stratum::{Effect as ToMiner, Input as FromMiner, Rules, Session as Server};
 use crate::testkit::{TIME, job};
 use bitcoin::hashes::{Hash as _, sha256d};
 
 const ROUTE: Route = Route { pool: 0, connection: 7 };
+/// Two bytes that tell connections apart, and two that miners count through.
+const WANTS: Wants = Wants { difficulty: None, room: 4 };
 
 fn at(seconds: u64) -> Now {
     Now { since_start: Duration::from_secs(seconds), unix: TIME + u32::try_from(seconds).unwrap() }
@@ -15,7 +17,7 @@ fn account() -> Account {
 }
 
 fn start() -> Session {
-    Session::new(ROUTE, account(), None, at(0)).0
+    Session::new(ROUTE, account(), WANTS, at(0)).0
 }
 
 fn say(session: &mut Session, line: &Value) -> Vec<Effect> {
@@ -62,7 +64,7 @@ fn working(size: usize) -> (Session, Arc<Work>) {
 
 #[test]
 fn the_handshake_is_three_lines_at_once() {
-    let (_, words) = Session::new(ROUTE, account(), Some(4_096), at(0));
+    let (_, words) = Session::new(ROUTE, account(), Wants { difficulty: Some(4_096), ..WANTS }, at(0));
     let methods: Vec<Value> = words
         .iter()
         .map(|effect| match effect {
@@ -88,13 +90,15 @@ fn work_waits_until_all_is_known_in_any_order() {
 /// they fill the rest with is what the pool hashes.
 #[test]
 fn a_share_for_the_pool_is_what_the_miner_hashed() {
-    for size in [6, 7, 8, 12] {
+    let (two, four) = (Extranonce2::from([3, 4]), Extranonce2::from([3, 4, 5, 6]));
+    // (bytes that the pool leaves, what the miner counted)
+    for (size, extranonce2) in [(4, two), (5, two), (6, four), (7, four), (8, two), (8, four), (12, four)] {
         let (mut session, work) = working(size);
         assert!(work.coinbase_start.ends_with(&[0xaa, 0xbb, 0xcc, 0xdd]));
         let pooled = Job::of_pool(JobId(9), work.clone(), true);
         let solution = crate::job::Solution {
             extranonce1: [1, 2],
-            extranonce2: [3, 4, 5, 6].into(),
+            extranonce2,
             version: 0x2000_2000,
             time: TIME,
             nonce: 5,
@@ -102,8 +106,8 @@ fn a_share_for_the_pool_is_what_the_miner_hashed() {
         let header = pooled.header(&solution);
         // The pool's own arithmetic.
         let share = pooled.forward(&solution, header.block_hash()).expect("any hash will do here");
-        let mut expected = vec![0; size - 6];
-        expected.extend([1, 2, 3, 4, 5, 6]);
+        let filled = [&[1, 2], extranonce2.as_slice()].concat();
+        let expected = [vec![0; size - filled.len()], filled].concat();
         assert_eq!(share.extranonce2, expected, "{size}");
         let coinbase = [work.coinbase_start.as_slice(), &share.extranonce2, &work.coinbase_end].concat();
         let txid = sha256d::Hash::hash(&coinbase).to_byte_array();
@@ -128,8 +132,8 @@ fn a_share_for_the_pool_is_what_the_miner_hashed() {
 fn a_link_mines_through_another_link() {
     let ours = job(1, 1);
     let mut upper = Server::new([0x0a, 0x0b], Rules::default(), at(0));
-    upper.handle(FromMiner::Job(ours), at(0));
-    let (mut lower, words) = Session::new(ROUTE, account(), None, at(0));
+    upper.handle(FromMiner::Job(ours.into()), at(0));
+    let (mut lower, words) = Session::new(ROUTE, account(), WANTS, at(0));
     let mut work = None;
     for word in words {
         let Effect::Send(line) = word else { panic!("{word:?}") };
@@ -149,7 +153,7 @@ fn a_link_mines_through_another_link() {
     assert_eq!(work.room, 6);
     let pooled = Arc::new(Job::of_pool(JobId(5), work, true));
     let mut miner = Server::new([0x0c, 0x0d], Rules::default(), at(0));
-    miner.handle(FromMiner::Job(pooled.clone()), at(0));
+    miner.handle(FromMiner::Job(pooled.clone().into()), at(0));
     for line in [
         r#"{"id":1,"method":"mining.subscribe","params":["cpuminer/2.5.1"]}"#,
         r#"{"id":2,"method":"mining.authorize","params":["a.b"]}"#,
@@ -215,12 +219,12 @@ fn work_that_is_of_no_use_is_not_mined_on() {
         let (mut session, _) = working(8);
         assert_eq!(closes(&say(&mut session, &line)), Some(&End::Work(why)), "{name}");
     }
-    for size in [0, 1, 5] {
+    for size in [0, 1, 3] {
         let mut session = start();
         say(&mut session, &subscribed("aabbccdd", size.try_into().unwrap()));
         say(&mut session, &authorised());
         let end = closes(&say(&mut session, &notify(size))).cloned();
-        assert_eq!(end, Some(End::Work(WorkError::Room(size))), "{size} bytes");
+        assert_eq!(end, Some(End::Work(WorkError::Room { given: size, needed: 4 })), "{size} bytes");
     }
 }
 

@@ -19,8 +19,8 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         Just(json!("00000000")),
         Just(json!(format!("{TIME:08x}"))),
         Just(json!(null)),
-        Just(json!({"version-rolling.mask": "ffffffff"})),
-        Just(json!(["version-rolling"])),
+        Just(json!({"version-rolling.mask": "ffffffff", "minimum-difficulty.value": 512})),
+        Just(json!(["version-rolling", "minimum-difficulty"])),
         any::<f64>().prop_map(|number| json!(number)),
         any::<u32>().prop_map(|word| json!(format!("{word:08x}"))),
         ".{0,80}".prop_map(|text| json!(text)),
@@ -63,7 +63,7 @@ proptest! {
                 Step::Tick => session.handle(Input::Tick, at(now)),
                 Step::Job(tip) => {
                     jobs += 1;
-                    session.handle(Input::Job(job(jobs, *tip)), at(now))
+                    session.handle(Input::Job(job(jobs, *tip).into()), at(now))
                 }
             };
             for effect in &effects {
@@ -82,9 +82,14 @@ proptest! {
     /// The client reads whatever a pool sends without panicking, and never two endings at once.
     #[test]
     fn a_pool_may_say_anything(lines in proptest::collection::vec(line(), 1..60)) {
-        use crate::upstream::{Account, Effect, Input, Session};
+        use crate::upstream::{Account, Effect, Input, Session, Wants};
         let account = Account { host: "h".to_owned(), user: "u".to_owned(), password: "p".to_owned() };
-        let (mut session, _) = Session::new(crate::job::Route { pool: 0, connection: 1 }, account, None, at(0));
+        let (mut session, _) = Session::new(
+            crate::job::Route { pool: 0, connection: 1 },
+            account,
+            Wants { difficulty: None, room: 4 },
+            at(0),
+        );
         for line in lines {
             let effects = session.handle(Input::Line(&line), at(1));
             prop_assert!(effects.iter().filter(|effect| matches!(effect, Effect::Close(_))).count() <= 1);

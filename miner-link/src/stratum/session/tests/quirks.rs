@@ -123,10 +123,10 @@ const SCRIPTS: [(&str, Script); 10] = [
 ];
 
 /// A job that is harder than any miner's difficulty, so that difficulties show.
-fn hard(id: u32, tip: u8) -> Arc<Job> {
+pub(super) fn hard(id: u32, tip: u8) -> Arc<Job> {
     let mut work = crate::testkit::template(120, 3, tip);
     work.target = Level::new(50).target();
-    let payee = crdt::testkit::payee(9);
+    let payee = crate::job::Payout::all_to(crdt::testkit::payee(9));
     Arc::new(Job::new(JobId(id), Arc::new(work), &payee, &crate::testkit::MARKS, true).unwrap())
 }
 
@@ -134,7 +134,7 @@ fn hard(id: u32, tip: u8) -> Arc<Job> {
 fn firmware_gets_what_it_needs() {
     for (quirk, script) in SCRIPTS {
         let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
-        session.handle(Input::Job(hard(1, 1)), at(0));
+        session.handle(Input::Job(hard(1, 1).into()), at(0));
         for (line, expected) in script {
             let sent = say(&mut session, line);
             let told = |line: &Value| match (line["method"].as_str(), &line["error"][0]) {
@@ -155,7 +155,7 @@ fn firmware_gets_what_it_needs() {
 #[test]
 fn antminer_s19_goes_on_at_the_old_difficulty_for_a_while() {
     let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
-    session.handle(Input::Job(hard(1, 1)), at(0));
+    session.handle(Input::Job(hard(1, 1).into()), at(0));
     for line in [SUBSCRIBE, r#"{"id":2,"method":"mining.authorize","params":["alice.s19","d=0.0000000005"]}"#]
     {
         say(&mut session, line);
@@ -164,7 +164,7 @@ fn antminer_s19_goes_on_at_the_old_difficulty_for_a_while() {
     let easy = (0..2_000_u32)
         .map(|nonce| say(&mut session, &submit("1", nonce, "alice.s19"))[0]["result"] == json!(true));
     assert!(easy.filter(|counted| *counted).count() >= 16);
-    let told = sent(&session.handle(Input::Job(hard(2, 1)), at(30)));
+    let told = sent(&session.handle(Input::Job(hard(2, 1).into()), at(30)));
     assert_eq!(methods(&told), ["mining.set_difficulty", "mining.notify"]);
     assert!(told[0]["params"][0].as_f64().unwrap() > 1e-8, "{}", told[0]);
     // What it still finds on the first job counts as it was asked for.
@@ -178,9 +178,9 @@ fn antminer_s19_goes_on_at_the_old_difficulty_for_a_while() {
 #[test]
 fn a_lowered_difficulty_holds_for_old_jobs_too() {
     let mut session = ready();
-    session.handle(Input::Job(hard(1, 1)), at(0));
+    session.handle(Input::Job(hard(1, 1).into()), at(0));
     // Silence for a long time: the difficulty falls, and shares at the new one come for the old job.
-    let told = sent(&session.handle(Input::Job(hard(2, 1)), at(800)));
+    let told = sent(&session.handle(Input::Job(hard(2, 1).into()), at(800)));
     let fallen = told[0]["params"][0].as_f64().unwrap();
     assert!(fallen < 2.0_f64.powi(-6), "{fallen}");
     let (first, second) = (session.issued.find(JobId(1)).unwrap().0.target, session.told.unwrap());
@@ -201,7 +201,7 @@ fn whatsminer_cannot_use_more_than_eight_bytes_of_extranonce() {
 #[test]
 fn cgminer_may_not_trim_or_pad_what_it_counts() {
     let mut session = ready();
-    session.handle(Input::Job(job(1, 1)), at(1));
+    session.handle(Input::Job(job(1, 1).into()), at(1));
     for extranonce2 in ["", "00", "000000", "0000000000", "0000000000000000"] {
         let line = submit("1", 0, "alice.rig1").replacen("\"00000000\"", &format!("{extranonce2:?}"), 1);
         assert_eq!(say(&mut session, &line)[0]["error"][0], json!(20), "{extranonce2:?}");
@@ -211,7 +211,7 @@ fn cgminer_may_not_trim_or_pad_what_it_counts() {
 #[test]
 fn a_miner_that_rolls_bits_is_told_when_a_pool_lets_it_roll_fewer() {
     let mut session = Session::new(EXTRANONCE, Rules::default(), at(0));
-    session.handle(Input::Job(job(1, 1)), at(0));
+    session.handle(Input::Job(job(1, 1).into()), at(0));
     say(
         &mut session,
         r#"{"id":1,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"1fffe000"}]}"#,
@@ -231,12 +231,13 @@ fn a_miner_that_rolls_bits_is_told_when_a_pool_lets_it_roll_fewer() {
         version_mask: 0x0000_6000,
         clean: false,
     };
-    let told =
-        sent(&session.handle(Input::Job(Arc::new(Job::of_pool(JobId(2), Arc::new(work), false))), at(1)));
+    let told = sent(
+        &session.handle(Input::Job(Arc::new(Job::of_pool(JobId(2), Arc::new(work), false)).into()), at(1)),
+    );
     assert_eq!(methods(&told), ["mining.set_version_mask", "mining.notify"]);
     assert_eq!(told[0]["params"], json!(["00006000"]));
     assert_eq!(told[1]["params"][8], json!(true), "whose work it is changed");
-    let told = sent(&session.handle(Input::Job(job(3, 1)), at(2)));
+    let told = sent(&session.handle(Input::Job(job(3, 1).into()), at(2)));
     assert_eq!(methods(&told), ["mining.set_version_mask", "mining.notify"]);
 }
 
@@ -245,7 +246,7 @@ fn a_miner_that_rolls_bits_is_told_when_a_pool_lets_it_roll_fewer() {
 fn the_eight_that_others_get_wrong_are_refused() {
     let work = hard(0xab, 1);
     let mut session = Session::new([0xfa, 0xce], Rules::default(), at(0));
-    session.handle(Input::Job(work), at(0));
+    session.handle(Input::Job(work.into()), at(0));
     say(
         &mut session,
         r#"{"id":0,"method":"mining.configure","params":[["version-rolling"],{"version-rolling.mask":"1fffe000"}]}"#,
