@@ -93,7 +93,8 @@ fn agree(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
     let hash = hashes.values().next().cloned().unwrap_or_default();
     let balance = guild.ok("alice", &["treasury", "balance"])?;
     let ours = number(&balance, "confirmed_sat")? + number(&balance, "immature_sat")?;
-    let descriptor = text(&guild.ok("alice", &["treasury", "address"])?, "descriptor")?;
+    let descriptor = text(&guild.ok("alice", &["treasury", "descriptor"])?, "descriptor")?;
+    let descriptor = descriptor.split('#').next().unwrap_or_default();
     let both = [descriptor.replace("<0;1>", "0"), descriptor.replace("<0;1>", "1")];
     let scanned = guild.bitcoind.scan_balance(&both)?.to_sat();
     facts.insert("state_hashes".to_owned(), hashes.into());

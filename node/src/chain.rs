@@ -1,55 +1,59 @@
-//! The chain shell: one thread that asks bitcoind, so that nothing else ever blocks on it. It reconnects
-//! by itself; a bitcoind that starts anew has a new cookie.
+//! The chain shell: one thread that asks the chain source, so that nothing else ever blocks on it. It
+//! connects by itself, and after a failure again, later each time.
 
-use crate::config::Bitcoind as Settings;
+use crate::config::{Config, Filters as FilterSettings};
 use bitcoin::{BlockHash, Network, Transaction};
 use crdt::charter::Birth;
-use crdt::{Height, ProposalId};
-use std::sync::Arc;
+use crdt::{Charter, Height, ProposalId};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use wallet::CheckPoint;
-use wallet::chain::{Bitcoind, BroadcastError, ChainError, Follow, Mempool, NewBlock};
+use wallet::chain::filters::Peers;
+use wallet::chain::{
+    self, BroadcastError, ChainError, Cross, Electrum, Esplora, Filters, FullNode, Health, News as Found,
+    Position, Source, SourceHealth,
+};
 
-/// Blocks given to the daemon at once, so that a long walk along the chain shows progress.
-const BLOCKS_MAX: usize = 64;
 /// Polls between two fee estimates.
 const ESTIMATE_EVERY: u32 = 60;
 /// Blocks in which a payment should confirm.
 const ESTIMATE_TARGET: u16 = 6;
 /// Questions and answers under way.
 const QUEUE: usize = 64;
+/// How long to wait after a first failure before asking again…
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// …twice as long after each further one, but never longer than this.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// Peers that must agree on each filter where nobody says otherwise: one may lie, two would have to agree.
+const AGREE: u8 = 2;
 
 /// News of the chain.
 #[derive(Debug)]
 pub struct Update {
-    /// bitcoind's best block.
+    /// The source's best block.
     pub tip: (Height, BlockHash),
-    /// Blocks after the wallet's position, in order; not all of them if there are [`more`](Self::more).
-    pub blocks: Vec<NewBlock>,
-    /// Whether there are more.
-    pub more: bool,
-    /// What changed in the mempool.
-    pub mempool: Mempool,
-    /// Satoshis per virtual byte, if bitcoind has an estimate.
+    /// What is new for the wallet; not all of it if there is [`more`](Found::more).
+    pub found: Found,
+    /// Satoshis per virtual byte, if the source has an estimate.
     pub fee_rate: Option<u64>,
+    /// How the sources are.
+    pub health: Health,
 }
 
-/// Where the wallet stands, to follow the chain from.
-#[derive(Debug, Clone)]
-pub struct Position {
-    /// The last block it took.
-    pub checkpoint: CheckPoint,
-    /// Nothing of the guild is older.
-    pub birth: Height,
-    /// What it believes to be in the mempool.
-    pub unconfirmed: Vec<Arc<Transaction>>,
+impl Update {
+    /// Nothing new but the best block, from a full node.
+    #[must_use]
+    pub fn at(height: Height, hash: BlockHash) -> Self {
+        let tip = Some(chain::Tip { height, hash, time: u32::MAX });
+        let source = SourceHealth { name: "bitcoind".to_owned(), tip, progress: None, decides: true };
+        Self { tip: (height, hash), found: Found::default(), fee_rate: None, health: Health::of(source) }
+    }
 }
 
 /// What the thread is asked.
 #[derive(Debug)]
 pub enum Question {
     /// What is new? From this position, if there is a wallet; anew if it lost its way.
-    Poll(Option<Position>, bool),
+    Poll(Option<Box<Position>>, bool),
     /// Send a payment of this decision.
     Broadcast(ProposalId, Transaction),
 }
@@ -59,32 +63,72 @@ pub enum Question {
 pub enum News {
     /// To a poll.
     Update(Box<Update>),
-    /// To a poll: bitcoind does not answer.
+    /// To a poll: the source does not answer.
     Lost(String),
     /// To a broadcast.
     Broadcast(ProposalId, Result<(), String>),
 }
 
+/// The source that the configuration names, or two that check each other; nothing is asked yet. Without a
+/// charter there is no birth block to look for, and the first source alone is given.
+#[must_use]
+pub fn source(config: &Config, charter: Option<&Charter>) -> Box<dyn Source> {
+    let network = config.network;
+    let birth = charter.map(|charter| charter.birth.clone());
+    let mut sources = sources(config, network, birth.as_ref()).into_iter();
+    let Some(first) = sources.next() else { return filters(&FilterSettings::default(), network, birth) };
+    match (sources.next(), charter) {
+        (Some(second), Some(charter)) => Box::new(Cross::new(first, second, charter.clone())),
+        _ => first,
+    }
+}
+
+/// All that are named, the one that can be believed most first.
+fn sources(config: &Config, network: Network, birth: Option<&Birth>) -> Vec<Box<dyn Source>> {
+    let birth = birth.cloned();
+    let mut sources: Vec<Box<dyn Source>> = Vec::new();
+    if let Some(node) = &config.bitcoind {
+        let (url, cookie) = (node.url.clone(), node.cookie.clone());
+        sources.push(Box::new(FullNode::new(url, cookie, network, birth.clone())));
+    }
+    if let Some(settings) = &config.filters {
+        sources.push(filters(settings, network, birth.clone()));
+    }
+    if let Some(server) = &config.electrum {
+        sources.push(Box::new(Electrum::new(server.url.clone(), network, birth.clone())));
+    }
+    if let Some(server) = &config.esplora {
+        sources.push(Box::new(Esplora::new(&server.url, network, birth)));
+    }
+    sources
+}
+
+fn filters(settings: &FilterSettings, network: Network, birth: Option<Birth>) -> Box<dyn Source> {
+    let agree = settings.agree.unwrap_or(if settings.peers.is_empty() { AGREE } else { 1 });
+    Box::new(Filters::new(network, birth, Peers { addresses: settings.peers.clone(), agree }))
+}
+
 struct Thread {
-    settings: Settings,
-    network: Network,
-    birth: Birth,
-    node: Option<Bitcoind>,
-    follow: Option<Follow>,
+    source: Box<dyn Source>,
     polls: u32,
     fee_rate: Option<u64>,
+    lost: Option<Lost>,
+}
+
+/// Why the source was of no use, and when it is asked again.
+struct Lost {
+    why: String,
+    until: Instant,
+    wait: Duration,
 }
 
 /// Start the thread. It ends when its questions do.
 #[must_use]
-pub fn start(
-    settings: Settings,
-    network: Network,
-    birth: Birth,
-) -> (mpsc::Sender<Question>, mpsc::Receiver<News>) {
+pub fn start(config: &Config, charter: &Charter) -> (mpsc::Sender<Question>, mpsc::Receiver<News>) {
     let (ask, mut questions) = mpsc::channel(QUEUE);
     let (tell, news) = mpsc::channel(QUEUE);
-    let mut thread = Thread { settings, network, birth, node: None, follow: None, polls: 0, fee_rate: None };
+    let source = source(config, Some(charter));
+    let mut thread = Thread { source, polls: 0, fee_rate: None, lost: None };
     std::thread::spawn(move || {
         while let Some(question) = questions.blocking_recv() {
             if tell.blocking_send(thread.answer(question)).is_err() {
@@ -96,76 +140,67 @@ pub fn start(
 }
 
 /// An error and its causes in one line.
-fn line(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn line(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         line = format!("{line}: {error}");
         cause = error.source();
     }
-    line
+    line.replace('\n', " ")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a shell: how long it has waited")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 impl Thread {
     fn answer(&mut self, question: Question) -> News {
         match question {
-            Question::Poll(position, anew) => match self.poll(position, anew) {
-                Ok(update) => News::Update(Box::new(update)),
-                Err(error) => {
-                    self.node = None;
-                    self.follow = None;
-                    News::Lost(line(&error))
-                }
-            },
+            Question::Poll(position, anew) => self.poll_in_time(position.as_deref(), anew),
             Question::Broadcast(decision, transaction) => {
                 News::Broadcast(decision, self.broadcast(&transaction))
             }
         }
     }
 
-    fn node(&mut self) -> Result<Bitcoind, ChainError> {
-        if let Some(node) = &self.node {
-            return Ok(node.clone());
+    /// A source that failed is left alone for a while.
+    fn poll_in_time(&mut self, position: Option<&Position>, anew: bool) -> News {
+        if let Some(lost) = self.lost.as_ref().filter(|lost| now() < lost.until) {
+            return News::Lost(lost.why.clone());
         }
-        let node = Bitcoind::connect(&self.settings.url, &self.settings.cookie)?;
-        node.check_network(self.network)?;
-        node.check_birth(&self.birth)?;
-        self.node = Some(node.clone());
-        Ok(node)
+        match self.poll(position, anew) {
+            Ok(update) => {
+                self.lost = None;
+                News::Update(Box::new(update))
+            }
+            Err(error) => {
+                let wait = self.lost.as_ref().map_or(RETRY_FIRST, |lost| (lost.wait * 2).min(RETRY_MAX));
+                let why = line(&error);
+                self.lost = Some(Lost { why: why.clone(), until: now() + wait, wait });
+                News::Lost(why)
+            }
+        }
     }
 
-    fn poll(&mut self, position: Option<Position>, anew: bool) -> Result<Update, ChainError> {
-        let node = self.node()?;
-        if anew {
-            self.follow = None;
-        }
-        if self.follow.is_none() {
-            self.follow = position.map(|at| node.follow(at.checkpoint, at.birth, at.unconfirmed));
-        }
+    fn poll(&mut self, position: Option<&Position>, anew: bool) -> Result<Update, ChainError> {
+        let mut tip = self.source.tip()?;
+        let found = position.map(|at| self.source.follow(at, anew)).transpose()?.unwrap_or_default();
         if self.polls.is_multiple_of(ESTIMATE_EVERY) {
-            self.fee_rate = node.estimate_fee(ESTIMATE_TARGET).ok().flatten();
+            self.fee_rate = self.source.estimate_fee(ESTIMATE_TARGET).ok().flatten();
         }
         self.polls = self.polls.wrapping_add(1);
-        let mut tip = node.tip()?;
-        let (mut blocks, mut mempool, mut more) = (Vec::new(), Mempool::default(), false);
-        if let Some(follow) = &mut self.follow {
-            while blocks.len() < BLOCKS_MAX
-                && let Some(block) = follow.next_block()?
-            {
-                blocks.push(block);
-            }
-            more = blocks.len() == BLOCKS_MAX;
-            if let Some(last) = blocks.last().filter(|_| !more) {
-                tip = (last.height, last.block.block_hash()); // a block came since we asked
-            }
-            mempool = follow.mempool()?;
+        let health = self.source.health();
+        if let Some((height, hash)) = found.end().filter(|_| !found.more) {
+            tip = chain::Tip { height, hash, ..tip }; // a block came since we asked
         }
-        Ok(Update { tip, blocks, more, mempool, fee_rate: self.fee_rate })
+        Ok(Update { tip: (tip.height, tip.hash), found, fee_rate: self.fee_rate, health })
     }
 
     fn broadcast(&mut self, transaction: &Transaction) -> Result<(), String> {
-        let node = self.node().map_err(|error| line(&error))?;
-        match node.broadcast(transaction) {
+        match self.source.broadcast(transaction) {
             Ok(_) => Ok(()),
             Err(BroadcastError::Refused { reason, .. }) => Err(reason),
             Err(error) => {
@@ -175,3 +210,6 @@ impl Thread {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

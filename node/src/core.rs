@@ -3,8 +3,10 @@
 
 mod answers;
 pub mod ask;
+mod blocks;
 mod books;
 mod ceremony;
+mod coins;
 mod commands;
 mod custody;
 mod decided;
@@ -156,7 +158,7 @@ pub struct Node {
     workspace: crdt::workspace::Workspace,
     books: books::Books,
     tip: Option<Tip>,
-    chain_lost: Option<String>,
+    chain: blocks::Chain,
     treasury: Option<Treasury>,
     /// What the treasury looks like; none when it changed and nobody asked since.
     view: OnceCell<Arc<wallet::View>>,
@@ -226,7 +228,7 @@ impl Node {
             workspace: crdt::workspace::Workspace::default(),
             books: books::Books::default(),
             tip: None,
-            chain_lost: None,
+            chain: blocks::Chain::default(),
             treasury: None,
             view: OnceCell::new(),
             follow_anew: false,
@@ -266,7 +268,7 @@ impl Node {
         match input {
             Input::Net(event) => self.on_net(event),
             Input::Chain(update) => self.on_chain(*update),
-            Input::ChainLost(why) => self.chain_lost = Some(why),
+            Input::ChainLost(why) => self.chain.lost(why),
             Input::Broadcast(decision, result) => self.decisions.broadcast(decision, result),
             Input::ShareStored(share) => self.share_stored(share),
             Input::Command(number, command) => self.on_command(number, command),
@@ -283,12 +285,8 @@ impl Node {
     }
 
     /// Where the chain shell continues from, once there is a wallet, and whether it lost its way.
-    pub fn chain_position(&mut self) -> (Option<chain::Position>, bool) {
-        let position = self.treasury.as_ref().map(|treasury| chain::Position {
-            checkpoint: treasury.checkpoint(),
-            birth: treasury.birth(),
-            unconfirmed: treasury.unconfirmed(),
-        });
+    pub fn chain_position(&mut self) -> (Option<Box<wallet::chain::Position>>, bool) {
+        let position = self.treasury.as_ref().map(|treasury| Box::new(treasury.position()));
         (position, std::mem::take(&mut self.follow_anew))
     }
 
@@ -337,6 +335,7 @@ impl Node {
     /// Take in what is new on the chain.
     fn follow_chain(&mut self) {
         let facts = self.facts();
+        self.chain.told(&facts);
         let changes = self.fold.at(&facts);
         self.tell(changes);
         self.note_certificates();

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 /// How often the machine hears of time.
 const TICK: Duration = Duration::from_millis(250);
-/// How often bitcoind is asked for news.
+/// How often the chain source is asked for news.
 const POLL: Duration = Duration::from_millis(500);
 /// Requests of the API under way.
 const QUESTIONS: usize = 64;
@@ -94,8 +94,7 @@ pub async fn run(
     let (net_events_in, mut net_events) = mpsc::channel(net::limits::QUEUE);
     let (net_commands, net_commands_out) = mpsc::channel(net::limits::QUEUE);
     let (questions_in, mut questions) = mpsc::channel::<Question>(QUESTIONS);
-    let (chain_questions, mut chain_news) =
-        chain::start(config.bitcoind.clone(), config.network, charter.birth.clone());
+    let (chain_questions, mut chain_news) = chain::start(&config, &charter);
 
     let key = keystore.member().clone();
     let (verified_in, mut verified) = mpsc::channel(net::limits::QUEUE);
@@ -248,7 +247,7 @@ impl Daemon {
     fn on_news(&mut self, news: News) -> Outcome<()> {
         match news {
             News::Update(update) => {
-                let more = update.more;
+                let more = update.found.more;
                 self.polling = false;
                 self.feed(Input::Chain(update))?;
                 if more {
@@ -271,7 +270,7 @@ impl Daemon {
         self.feed(Input::Command(self.next_reply, command))
     }
 
-    /// Ask bitcoind for news, unless it still works on the last question.
+    /// Ask the chain source for news, unless it still works on the last question.
     fn poll(&mut self) {
         if !self.polling {
             let (position, anew) = self.node.chain_position();

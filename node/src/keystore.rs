@@ -17,6 +17,8 @@ use zeroize::Zeroizing;
 
 const MEMBER: &str = "member.sealed";
 const RECOVERY: &str = "recovery.sealed";
+/// The purpose of the recovery key's account (BIP87: keys for multi-signature).
+const RECOVERY_PURPOSE: u32 = 87;
 /// The longest passphrase file that is read.
 const PASSPHRASE_MAX: u64 = 4_096;
 
@@ -90,16 +92,19 @@ pub fn create(home: &Home, network: Network, passphrase: &str) -> Outcome<Public
     Ok(PublicHalf { key, recovery, payout })
 }
 
+/// The account key m/purpose'/coin'/0' of a seed.
+fn account(network: Network, seed: &[u8], purpose: u32) -> Result<Xpriv, bitcoin::bip32::Error> {
+    let coin = u32::from(network != Network::Bitcoin);
+    let path = [purpose, coin, 0].into_iter().map(ChildNumber::from_hardened_idx);
+    let path: DerivationPath = path.collect::<Result<_, _>>()?;
+    Xpriv::new_master(network, seed)?.derive_priv(&Secp256k1::new(), &path)
+}
+
 /// The recovery key at m/87'/coin'/0' (BIP87) and the first address of m/84'/coin'/0' (BIP84).
 fn recovery(network: Network, seed: &[u8]) -> Result<(Xpub, Address), bitcoin::bip32::Error> {
     let secp = Secp256k1::new();
-    let root = Xpriv::new_master(network, seed)?;
-    let coin = u32::from(network != Network::Bitcoin);
-    let hardened = |purpose: u32| -> Result<DerivationPath, bitcoin::bip32::Error> {
-        [purpose, coin, 0].into_iter().map(ChildNumber::from_hardened_idx).collect()
-    };
-    let recovery = Xpub::from_priv(&secp, &root.derive_priv(&secp, &hardened(87)?)?);
-    let account = Xpub::from_priv(&secp, &root.derive_priv(&secp, &hardened(84)?)?);
+    let recovery = Xpub::from_priv(&secp, &account(network, seed, RECOVERY_PURPOSE)?);
+    let account = Xpub::from_priv(&secp, &account(network, seed, 84)?);
     let first = [ChildNumber::from_normal_idx(0)?, ChildNumber::from_normal_idx(0)?];
     let key = CompressedPublicKey(account.derive_pub(&secp, &first)?.public_key);
     Ok((recovery, Address::p2wpkh(&key, network)))
@@ -143,6 +148,16 @@ impl Keystore {
         let sealed = home::read(&self.home.secret(RECOVERY))?;
         let opened = self.sealing.open("recovery", &sealed);
         opened.map_err(|error| Failure::because("cannot open the recovery seed", error))
+    }
+
+    /// The recovery key: the secret half of what the charter's recovery leaf names. Erase it after use.
+    ///
+    /// # Errors
+    ///
+    /// If the seed is missing or was altered.
+    pub fn recovery_key(&self, network: Network) -> Outcome<Xpriv> {
+        let key = account(network, &self.recovery_seed()?, RECOVERY_PURPOSE);
+        key.map_err(|error| Failure::because("cannot derive the recovery key", error))
     }
 
     /// The secret of this name.

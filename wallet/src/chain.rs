@@ -1,106 +1,57 @@
-//! The chain as this node sees it: its own bitcoind. A shell; every call blocks.
+//! The chain, from whoever tells it: one trait, four kinds of source, and two of them held against each
+//! other. Shells; every call blocks, and none longer than a named bound.
 //!
-//! The only source so far. Nothing of what it says is believed beyond what a full node is believed:
-//! whose coins are whose, and what a payment must look like, is decided elsewhere.
+//! | source | what is believed | what it can still do |
+//! |---|---|---|
+//! | [`Bitcoind`] | a full node of one's own: everything | |
+//! | [`Filters`] | headers with their work, whole blocks with their roots, filters that all asked peers agree on | withhold, if all asked peers do |
+//! | [`Electrum`] | transactions with a merkle branch into a header with enough work | withhold; alter witnesses |
+//! | [`Esplora`] | whole blocks with their roots, headers with enough work | withhold |
+//!
+//! What an Electrum or Esplora server does not say nobody hears. So one of them alone never decides that
+//! something is paid: see [`Health::money`]. Whose coins are whose, and what a payment must look like, is
+//! decided elsewhere.
 
-use bdk_bitcoind_rpc::bitcoincore_rpc::{self, Auth, Client, RpcApi as _, jsonrpc};
-use bdk_bitcoind_rpc::{BitcoindRpcErrorExt as _, Emitter};
-use bdk_wallet::chain::{BlockId, CheckPoint};
-use bitcoin::block::Header;
-use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::{Block, BlockHash, Network, Transaction, Txid};
+pub mod bitcoind;
+pub mod cross;
+mod decimal;
+pub mod electrum;
+mod error;
+pub mod esplora;
+pub mod filters;
+pub mod health;
+pub mod work;
+
+pub use bitcoind::{Bitcoind, Follow, FullNode};
+pub use cross::Cross;
+pub use electrum::Electrum;
+pub use error::{BroadcastError, ChainError};
+pub use esplora::Esplora;
+pub use filters::Filters;
+pub use health::{Disagreement, Health, Progress, SourceHealth};
+
+use crate::View;
+use bdk_wallet::Update;
+use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
+use bitcoin::{Block, BlockHash, Network, ScriptBuf, Transaction, Txid};
 use crdt::Height;
 use crdt::charter::Birth;
-use serde_json::{Value, json};
+use crdt::treasury::GroupKey;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-/// The node's word for "this transaction is in the chain".
-const ALREADY_IN_CHAIN: i32 = -27;
-/// The node's word for "the rules forbid this transaction".
-const REJECTED: i32 = -26;
-/// The node's word for "there is no block at that height".
-const NO_SUCH_HEIGHT: i32 = -8;
-/// The node's word for "I cannot take this transaction", for example because its coins are spent.
-const REFUSED: i32 = -25;
+/// Blocks given at once, so that a long walk along the chain shows progress.
+pub const BLOCKS_MAX: usize = 64;
 
-/// A connection to one bitcoind.
-#[derive(Clone)]
-pub struct Bitcoind {
-    client: Arc<Client>,
-    url: String,
-}
-
-impl fmt::Debug for Bitcoind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // the client knows a password
-        f.debug_struct("Bitcoind").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-/// Why the node of the chain is of no use now.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChainError {
-    /// It cannot be reached, does not let us in, or answers what cannot be read.
-    #[error("bitcoind at {url} does not answer {call}")]
-    Call {
-        /// Where it should be.
-        url: String,
-        /// What was asked.
-        call: &'static str,
-        /// What went wrong.
-        #[source]
-        source: bitcoincore_rpc::Error,
-    },
-    /// It answers something else than what was asked.
-    #[error("bitcoind at {url} answers {call} with something unexpected: {answer}")]
-    Answer {
-        /// Where it is.
-        url: String,
-        /// What was asked.
-        call: &'static str,
-        /// What it said.
-        answer: String,
-    },
-    /// It follows another chain.
-    #[error("bitcoind at {url} is on {found}, the guild on {expected}")]
-    Network {
-        /// Where it is.
-        url: String,
-        /// The charter's network.
-        expected: Network,
-        /// The node's.
-        found: Network,
-    },
-    /// It follows another chain of the same network, or is behind the guild's birth.
-    #[error("bitcoind at {url} has {found:?} at height {}, the guild was born at {}", .expected.height, .expected.hash)]
-    Birth {
-        /// Where it is.
-        url: String,
-        /// The charter's birth block.
-        expected: Birth,
-        /// The node's block at that height; none if it is not there yet.
-        found: Option<BlockHash>,
-    },
-}
-
-/// Why a transaction did not go out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BroadcastError {
-    /// The node turned it down; this is what it says.
-    #[error("bitcoind does not take {txid}: {reason}")]
-    Refused {
-        /// Which transaction.
-        txid: Txid,
-        /// The node's own words, such as `bad-txns-inputs-missingorspent`.
-        reason: String,
-    },
-    /// The node did not answer: the transaction may be out or not. Trying again does no harm.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
+/// A source's best block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// Its height.
+    pub height: Height,
+    /// The block.
+    pub hash: BlockHash,
+    /// What its header says the time is, in Unix seconds.
+    pub time: u32,
 }
 
 /// A block, and what it connects to.
@@ -123,204 +74,168 @@ pub struct Mempool {
     pub evicted: Vec<(Txid, u64)>,
 }
 
-impl Bitcoind {
-    /// Prepare calls to the node at `url`, such as `http://127.0.0.1:8332`, with the password in its
-    /// cookie file. A node that starts anew writes a new cookie: connect again.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError::Call`] if there is no cookie.
-    pub fn connect(url: &str, cookie: &Path) -> Result<Self, ChainError> {
-        let client = Client::new(url, Auth::CookieFile(cookie.to_owned()));
-        let refuse = |source| ChainError::Call { url: url.to_owned(), call: "the cookie", source };
-        Ok(Self { client: Arc::new(client.map_err(refuse)?), url: url.to_owned() })
+/// Where the treasury stands: what a source needs to know to tell what is new. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Position {
+    /// The last block it took, and blocks before.
+    pub checkpoint: CheckPoint,
+    /// The group key that it belongs to.
+    pub key: GroupKey,
+    /// The scripts whose coins are the guild's.
+    pub scripts: Arc<Vec<ScriptBuf>>,
+    /// What it knows.
+    pub view: View,
+    /// What it believes to be in the mempool.
+    pub unconfirmed: Vec<Arc<Transaction>>,
+}
+
+/// The way from the treasury's block to a later one, without the blocks between.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    /// The best chain, as far as it matters: every block that holds a transaction of ours, and the tip.
+    pub chain: CheckPoint,
+    /// Transactions, and where they were confirmed.
+    pub transactions: TxUpdate<ConfirmationBlockTime>,
+}
+
+impl Delta {
+    /// Nothing new but the chain.
+    #[must_use]
+    pub fn of(chain: CheckPoint) -> Self {
+        Self { chain, transactions: TxUpdate::default() }
+    }
+}
+
+impl From<Delta> for Update {
+    fn from(delta: Delta) -> Self {
+        Self { tx_update: delta.transactions, chain: Some(delta.chain), ..Self::default() }
+    }
+}
+
+/// What is new since a [`Position`]: first the blocks, then the delta, then the mempool.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    /// Blocks, in order.
+    pub blocks: Vec<NewBlock>,
+    /// The way to the tip.
+    pub delta: Option<Delta>,
+    /// Whether there is more: ask again at once.
+    pub more: bool,
+    /// What changed in the mempool.
+    pub mempool: Mempool,
+}
+
+impl News {
+    /// The block that the treasury stands at once it took all of this; none if that is where it stood.
+    #[must_use]
+    pub fn end(&self) -> Option<(Height, BlockHash)> {
+        let block = self.blocks.last().map(|block| (block.height, block.block.block_hash()));
+        self.delta.as_ref().map(|delta| (delta.chain.height(), delta.chain.hash())).or(block)
     }
 
-    fn failed(&self, call: &'static str) -> impl FnOnce(bitcoincore_rpc::Error) -> ChainError + '_ {
-        move |source| ChainError::Call { url: self.url.clone(), call, source }
+    /// Whether it says nothing of blocks.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.delta.is_none()
     }
+}
 
-    fn unexpected(&self, call: &'static str, answer: impl fmt::Display) -> ChainError {
-        ChainError::Answer { url: self.url.clone(), call, answer: answer.to_string() }
-    }
+/// Who tells the chain.
+pub trait Source: fmt::Debug + Send {
+    /// What to call it, such as `bitcoind at http://127.0.0.1:8332`. Never with a password.
+    fn name(&self) -> String;
 
-    /// The network that the node follows.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError`] if it does not answer, or names a network that is not known here.
-    pub fn network(&self) -> Result<Network, ChainError> {
-        const CALL: &str = "getblockchaininfo";
-        let answer: Value = self.client.call(CALL, &[]).map_err(self.failed(CALL))?;
-        let name = answer.get("chain").and_then(Value::as_str).unwrap_or_default();
-        Network::from_core_arg(name).map_err(|_| self.unexpected(CALL, name))
-    }
+    /// Whether it may decide alone that something is paid.
+    fn decides(&self) -> bool;
 
-    /// Check that the node follows the charter's network.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError::Network`] if it does not.
-    pub fn check_network(&self, expected: Network) -> Result<(), ChainError> {
-        let found = self.network()?;
-        if found == expected {
-            return Ok(());
-        }
-        Err(ChainError::Network { url: self.url.clone(), expected, found })
-    }
-
-    /// Check that the node's chain contains the block that the guild was born at.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError::Birth`] if it does not, maybe not yet.
-    pub fn check_birth(&self, birth: &Birth) -> Result<(), ChainError> {
-        let found = self.block_hash(birth.height)?;
-        if found == Some(birth.hash) {
-            return Ok(());
-        }
-        Err(ChainError::Birth { url: self.url.clone(), expected: birth.clone(), found })
-    }
-
-    /// The best block's height and hash.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError`].
-    pub fn tip(&self) -> Result<(Height, BlockHash), ChainError> {
-        let hash = self.client.get_best_block_hash().map_err(self.failed("getbestblockhash"))?;
-        Ok((self.height_of(hash)?, hash))
-    }
-
-    fn height_of(&self, hash: BlockHash) -> Result<Height, ChainError> {
-        const CALL: &str = "getblockheader";
-        let answer: Value = self.client.call(CALL, &[json!(hash)]).map_err(self.failed(CALL))?;
-        let height = answer.get("height").and_then(Value::as_u64);
-        height.and_then(|height| height.try_into().ok()).ok_or_else(|| self.unexpected(CALL, &answer))
-    }
-
-    /// The hash of the best chain's block at `height`; none above the tip.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError`].
-    pub fn block_hash(&self, height: Height) -> Result<Option<BlockHash>, ChainError> {
-        match self.client.get_block_hash(height.into()) {
-            Ok(hash) => Ok(Some(hash)),
-            Err(error) if code_of(&error) == Some(NO_SUCH_HEIGHT) => Ok(None),
-            Err(error) => Err(self.failed("getblockhash")(error)),
-        }
-    }
-
-    /// The header of a block, in the best chain or not; none if the node does not know it.
+    /// Its best block.
     ///
     /// # Errors
     ///
     /// [`ChainError`].
-    pub fn header(&self, hash: &BlockHash) -> Result<Option<Header>, ChainError> {
-        match self.client.get_block_header(hash) {
-            Ok(header) => Ok(Some(header)),
-            Err(error) if error.is_not_found_error() => Ok(None),
-            Err(error) => Err(self.failed("getblockheader")(error)),
-        }
-    }
+    fn tip(&mut self) -> Result<Tip, ChainError>;
 
-    /// What the next blocks cost: whole satoshis per virtual byte for a place within `target` blocks.
-    /// None if the node has seen too little to tell.
+    /// The best chain's block at `height`; none above the tip.
     ///
     /// # Errors
     ///
     /// [`ChainError`].
-    pub fn estimate_fee(&self, target: u16) -> Result<Option<u64>, ChainError> {
-        let estimate =
-            self.client.estimate_smart_fee(target, None).map_err(self.failed("estimatesmartfee"))?;
-        Ok(estimate.fee_rate.map(|per_kvb| per_kvb.to_sat().div_ceil(1_000).max(1)))
-    }
+    fn block_hash(&mut self, height: Height) -> Result<Option<BlockHash>, ChainError>;
 
-    /// Send a transaction. One that is in the mempool or in a block already is as good as sent.
+    /// What is new since `at`. `anew`: what was given before got lost, start at `at` and nowhere else.
     ///
     /// # Errors
     ///
-    /// [`BroadcastError::Refused`] with the node's reason.
-    pub fn broadcast(&self, transaction: &Transaction) -> Result<Txid, BroadcastError> {
-        const CALL: &str = "sendrawtransaction";
-        let txid = transaction.compute_txid();
-        let sent: Result<Value, _> = self.client.call(CALL, &[json!(serialize_hex(transaction))]);
-        match sent {
-            Ok(_) => Ok(txid),
-            Err(error) => match (code_of(&error), message_of(&error)) {
-                (Some(ALREADY_IN_CHAIN), _) => Ok(txid),
-                (_, Some(reason)) if reason.contains("txn-already-") => Ok(txid),
-                (Some(REJECTED | REFUSED), Some(reason)) => {
-                    Err(BroadcastError::Refused { txid, reason: reason.to_owned() })
-                }
-                _ => Err(self.failed(CALL)(error).into()),
+    /// [`ChainError`]; asking again goes on where it was.
+    fn follow(&mut self, at: &Position, anew: bool) -> Result<News, ChainError>;
+
+    /// How far a scan is, if one is under way.
+    fn progress(&self) -> Option<Progress>;
+
+    /// Satoshis per virtual byte for a place within `target` blocks; none if it cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`].
+    fn estimate_fee(&mut self, target: u16) -> Result<Option<u64>, ChainError>;
+
+    /// Send a transaction. One that is out already is as good as sent.
+    ///
+    /// # Errors
+    ///
+    /// [`BroadcastError::Refused`] with the source's reason.
+    fn broadcast(&mut self, transaction: &Transaction) -> Result<Txid, BroadcastError>;
+
+    /// How it is. Asks it for its tip.
+    fn health(&mut self) -> Health {
+        let (name, decides, progress) = (self.name(), self.decides(), self.progress());
+        match self.tip() {
+            Ok(tip) => Health::of(SourceHealth { name, tip: Some(tip), progress, decides }),
+            Err(error) => Health {
+                sources: vec![SourceHealth { name: name.clone(), tip: None, progress, decides }],
+                disagreements: vec![Disagreement::Silent { who: name, why: error::line(&error) }],
             },
         }
     }
+}
 
-    /// Follow the chain from `from` on, skipping what lies below `birth`. `unconfirmed` is what the
-    /// treasury believes to be in the mempool: [`crate::Treasury::unconfirmed`].
-    #[must_use]
-    pub fn follow(&self, from: CheckPoint, birth: Height, unconfirmed: Vec<Arc<Transaction>>) -> Follow {
-        let emitter = Emitter::new(Arc::clone(&self.client), from, birth, unconfirmed);
-        Follow { emitter, node: self.clone() }
+/// Check that `source` has the block that the guild was born at in its best chain.
+///
+/// # Errors
+///
+/// [`ChainError::Birth`] if it does not, maybe not yet.
+pub fn check_birth(source: &mut dyn Source, birth: &Birth) -> Result<(), ChainError> {
+    let found = source.block_hash(birth.height)?;
+    if found == Some(birth.hash) {
+        return Ok(());
     }
+    Err(ChainError::Birth { who: source.name(), expected: birth.clone(), found })
 }
 
-fn rpc_error(error: &bitcoincore_rpc::Error) -> Option<&jsonrpc::error::RpcError> {
-    match error {
-        bitcoincore_rpc::Error::JsonRpc(jsonrpc::Error::Rpc(error)) => Some(error),
-        _ => None,
+/// Check that a server's genesis block is the network's.
+pub(crate) fn check_genesis(who: &str, network: Network, found: BlockHash) -> Result<(), ChainError> {
+    if bitcoin::constants::genesis_block(network).block_hash() == found {
+        return Ok(());
     }
+    let known = [Network::Bitcoin, Network::Testnet, Network::Testnet4, Network::Signet, Network::Regtest];
+    let other = known.into_iter().find(|net| bitcoin::constants::genesis_block(*net).block_hash() == found);
+    Err(match other {
+        Some(found) => ChainError::Network { who: who.to_owned(), expected: network, found },
+        None => {
+            let answer = format!("genesis block {found}, which is of no network known here");
+            ChainError::Answer { who: who.to_owned(), call: "the genesis block", answer }
+        }
+    })
 }
 
-fn code_of(error: &bitcoincore_rpc::Error) -> Option<i32> {
-    rpc_error(error).map(|error| error.code)
+/// The time, for what a mempool is said to hold.
+#[expect(clippy::disallowed_methods, reason = "a shell: BDK orders what it saw in mempools by the clock")]
+pub(crate) fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
-fn message_of(error: &bitcoincore_rpc::Error) -> Option<&str> {
-    rpc_error(error).map(|error| error.message.as_str())
-}
-
-/// A walk along the best chain that notices when it turns.
-pub struct Follow {
-    emitter: Emitter<Arc<Client>>,
-    node: Bitcoind,
-}
-
-impl fmt::Debug for Follow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follow").field("node", &self.node).finish_non_exhaustive()
-    }
-}
-
-impl Follow {
-    /// The next block: the one after the last, or the first of a better branch. None at the tip.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError`]; the walk goes on where it was.
-    pub fn next_block(&mut self) -> Result<Option<NewBlock>, ChainError> {
-        let event = match self.emitter.next_block() {
-            Ok(event) => event,
-            // the node is behind the guild's birth
-            Err(error) if code_of(&error) == Some(NO_SUCH_HEIGHT) => None,
-            Err(error) => return Err(self.node.failed("getblock")(error)),
-        };
-        Ok(event.map(|event| {
-            let (height, connected_to) = (event.block_height(), event.connected_to());
-            NewBlock { block: event.block, height, connected_to }
-        }))
-    }
-
-    /// What is in the mempool, all of it, and what left it since the last call. Ask at the tip.
-    ///
-    /// # Errors
-    ///
-    /// [`ChainError`].
-    pub fn mempool(&mut self) -> Result<Mempool, ChainError> {
-        let event = self.emitter.mempool().map_err(self.node.failed("getrawmempool"))?;
-        Ok(Mempool { seen: event.update, evicted: event.evicted })
-    }
+/// Seconds between two looks of a kind; none on regtest, where blocks come when they are asked for.
+pub(crate) fn every(network: Network, seconds: u64) -> u64 {
+    if network == Network::Regtest { 0 } else { seconds }
 }

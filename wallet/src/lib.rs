@@ -2,11 +2,11 @@
 //! they live on.
 //!
 //! ```text
-//! chain::Bitcoind ──blocks──> Treasury ──view()──> View ──> anchor::choose, lineage, settled
+//! chain::Source ────news────> Treasury ──view()──> View ──> anchor::choose, lineage, settled
 //!                                │                  ├────> spend::build    (the coordinator)
 //!                        take_staged() ──> Store    ├────> policy::check   (every signer) ──> CheckedTx
 //!                                                   └────> ledger, balance        │
-//! chain::Bitcoind <──broadcast── Transaction <──finish── 64-byte signatures <──────┘
+//! chain::Source <───broadcast── Transaction <──finish── 64-byte signatures <──────┘
 //! ```
 //!
 //! Everything but [`chain`] and [`store`] decides without opening anything: a [`View`] is a value, and
@@ -15,6 +15,7 @@
 //! Seals and sweeps are built and checked here; which epoch follows is not decided here.
 //! Section numbers in comments (§) refer to `docs/PROTOCOL.md`.
 
+pub mod address;
 pub mod alarm;
 pub mod anchor;
 mod canonical;
@@ -28,6 +29,7 @@ pub mod marker;
 pub mod payee;
 pub mod policy;
 pub mod price;
+pub mod recovery;
 pub mod spend;
 pub mod split;
 pub mod store;

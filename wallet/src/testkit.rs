@@ -161,7 +161,16 @@ impl Bench {
     /// For 0.
     #[must_use]
     pub fn new(seed: u8) -> Self {
-        let charter = crdt::testkit::charter(&crdt::testkit::people(3));
+        Self::of(crdt::testkit::charter(&crdt::testkit::people(3)), seed)
+    }
+
+    /// A treasury of `charter` under the key of `seed`, at the genesis block.
+    ///
+    /// # Panics
+    ///
+    /// For 0.
+    #[must_use]
+    pub fn of(charter: Charter, seed: u8) -> Self {
         let secret = Secret::new(seed);
         let treasury = Treasury::create(&charter, secret.key()).expect("a fine charter");
         let blocks = vec![treasury.checkpoint().block_id()];

@@ -5,6 +5,7 @@
 //! Bitcoin gives all of it back.
 
 mod follow;
+mod source;
 
 use crate::Path;
 use crate::canonical::Canonical;
@@ -32,8 +33,10 @@ pub(crate) const LOOKAHEAD: u32 = 1;
 /// The coins under one group key.
 #[derive(Debug)]
 pub struct Treasury {
-    wallet: Wallet,
+    pub(crate) wallet: Wallet,
+    key: GroupKey,
     birth: Height,
+    scripts: Arc<Vec<ScriptBuf>>,
     /// What counts of what the wallet knows.
     canonical: Canonical,
     /// What the wallet learnt and nobody has taken to be stored.
@@ -65,6 +68,9 @@ pub enum TreasuryError {
         #[source]
         source: bdk_wallet::chain::local_chain::ApplyHeaderError,
     },
+    /// The chain of a delta does not follow from what is known.
+    #[error("the new chain does not connect to what is known")]
+    Delta(#[from] bdk_wallet::chain::local_chain::CannotConnectError),
 }
 
 impl Treasury {
@@ -77,7 +83,7 @@ impl Treasury {
         let params = Wallet::create_from_two_path_descriptor(descriptor(charter, key));
         let params = params.network(charter.network).lookahead(LOOKAHEAD);
         let wallet = params.create_wallet_no_persist().map_err(TreasuryError::Descriptor)?;
-        Ok(Self::revealed(wallet, charter))
+        Ok(Self::revealed(wallet, charter, key))
     }
 
     /// The treasury as it was stored.
@@ -90,17 +96,19 @@ impl Treasury {
         let params = Wallet::load().two_path_descriptor(descriptor(charter, key));
         let params = params.check_network(charter.network).lookahead(LOOKAHEAD);
         let wallet = params.load_wallet_no_persist(stored).map_err(TreasuryError::Stored)?;
-        Ok(Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter))
+        Ok(Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key))
     }
 
-    fn revealed(mut wallet: Wallet, charter: &Charter) -> Self {
+    fn revealed(mut wallet: Wallet, charter: &Charter, key: GroupKey) -> Self {
         let [_, change] = CHANGE;
         drop(wallet.reveal_addresses_to(KeychainKind::External, ADDRESSES - 1));
         drop(wallet.reveal_addresses_to(KeychainKind::Internal, change));
         let change_script = wallet.peek_address(KeychainKind::Internal, change).address.script_pubkey();
         let mut treasury = Self {
             view: View::new(charter.id(), wallet.latest_checkpoint().block_id(), change_script),
+            scripts: Arc::new(source::scripts(&wallet)),
             wallet,
+            key,
             birth: charter.birth.height,
             canonical: Canonical::default(),
             staged: ChangeSet::default(),
@@ -108,6 +116,7 @@ impl Treasury {
             touched: BTreeSet::new(),
         };
         treasury.catch_up();
+        treasury.show_frozen();
         treasury
     }
 

@@ -156,6 +156,11 @@ impl View {
         &self.frozen
     }
 
+    /// Every transaction that touches the treasury.
+    pub fn transactions(&self) -> impl Iterator<Item = (&Txid, &Seen)> {
+        self.transactions.iter()
+    }
+
     /// The transaction of this id, if it touches the treasury.
     #[must_use]
     pub fn transaction(&self, txid: &Txid) -> Option<&Seen> {

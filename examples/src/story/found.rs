@@ -72,7 +72,7 @@ pub(super) fn key(guild: &Guild, narrator: &Narrator, facts: &mut Facts) -> Resu
     let mut addresses = Vec::new();
     for name in NAMES {
         let address = narrator.wait(AGREE_LIMIT, &format!("{name}'s address"), || {
-            let answer = guild.run(name, &["treasury", "address"])?;
+            let answer = guild.run(name, &["treasury", "address", "--mining"])?;
             Ok(if answer.exit == 0 {
                 text(&answer.json, "address").map_err(|e| e.to_string())
             } else {

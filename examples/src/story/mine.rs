@@ -13,7 +13,7 @@ const MATURITY: u64 = 100;
 
 pub(super) fn into_treasury(guild: &mut Guild, narrator: &Narrator, facts: &mut Facts) -> Result<()> {
     let stratum = guild.start_farm("alice", narrator)?;
-    let treasury = address(&guild.ok("alice", &["treasury", "address"])?, "address")?;
+    let treasury = address(&guild.ok("alice", &["treasury", "address", "--mining"])?, "address")?;
     let policy = narrator.wait(AGREE_LIMIT, "the farm to obey a certified policy and have a job", || {
         let Ok(status) = guild.farm_status() else { return Ok(Err("no answer".to_owned())) };
         let policy = status.get("policy").cloned().unwrap_or_default();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod by_hand;
+mod recovery;
 mod story;
 mod survive;
 mod workspace;

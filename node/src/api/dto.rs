@@ -1,11 +1,13 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
 pub mod report;
+pub mod treasury;
 pub mod workspace;
 
 use crdt::Choice;
 use miner_link::contract::PolicyAnswer;
 use serde::{Deserialize, Serialize};
+use treasury::{ChainDto, TreasuryAnswer, TreasuryCommand};
 use workspace::{WorkspaceAnswer, WorkspaceCommand};
 
 /// Something a person asks of a node.
@@ -25,8 +27,8 @@ pub enum Command {
     Withdraw(String),
     /// Ask every co-signer now, whatever they will say.
     Execute(String),
-    /// Where to pay in.
-    Address,
+    /// Something about the treasury's addresses and coins.
+    Treasury(TreasuryCommand),
     /// What the treasury holds.
     Balance,
     /// What moved it.
@@ -61,8 +63,8 @@ pub enum Answer {
     Proposal(Box<ProposalDto>),
     /// See [`Command::Execute`].
     Ceremony(Ceremony),
-    /// See [`Command::Address`].
-    Address(Address),
+    /// See [`Command::Treasury`].
+    Treasury(Box<TreasuryAnswer>),
     /// See [`Command::Balance`].
     Balance(Balance),
     /// See [`Command::History`].
@@ -214,6 +216,9 @@ pub struct Status {
     pub peers: Vec<Peer>,
     /// What the treasury holds, once there is one.
     pub balance: Option<Balance>,
+    /// How the chain sources are.
+    #[serde(default)]
+    pub chain: ChainDto,
     /// Proposals that are not settled.
     pub open_proposals: usize,
 }
@@ -395,19 +400,6 @@ pub struct RefusalDto {
     pub expected: String,
     /// What there is.
     pub found: String,
-}
-
-/// Where to pay in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Address {
-    /// [`V`].
-    pub v: u32,
-    /// The address.
-    pub address: String,
-    /// Its network.
-    pub network: String,
-    /// The whole descriptor, for watching.
-    pub descriptor: String,
 }
 
 /// What the treasury holds.

@@ -1,5 +1,6 @@
 //! The HTTP shell: checks who asks, turns requests into [`Command`]s, waits for the daemon's answer.
 
+use super::dto::treasury::{AddressQuery, Freeze, TreasuryCommand};
 use super::dto::{Answer, AsOf, Command, Format, NewBallot, NewSpend};
 use super::events::{self, Event};
 use crate::error::{Code, Failure, Outcome};
@@ -54,6 +55,9 @@ pub(crate) async fn serve(
         .route("/api/v1/proposals/{id}/withdraw", post(withdraw))
         .route("/api/v1/proposals/{id}/execute", post(execute))
         .route("/api/v1/treasury/address", get(address))
+        .route("/api/v1/treasury/coins", get(coins))
+        .route("/api/v1/treasury/coins/freeze", post(freeze))
+        .route("/api/v1/treasury/descriptor", get(descriptor))
         .route("/api/v1/treasury/balance", get(balance))
         .route("/api/v1/treasury/history", get(history))
         .route("/api/v1/document/export", get(export))
@@ -179,8 +183,20 @@ async fn execute(State(api): Shared, Path(id): Path<String>) -> Response {
     api.ask(Command::Execute(id)).await
 }
 
-async fn address(State(api): Shared) -> Response {
-    api.ask(Command::Address).await
+async fn address(State(api): Shared, Query(query): Query<AddressQuery>) -> Response {
+    api.ask(Command::Treasury(TreasuryCommand::Address(query))).await
+}
+
+async fn coins(State(api): Shared) -> Response {
+    api.ask(Command::Treasury(TreasuryCommand::Coins)).await
+}
+
+async fn freeze(State(api): Shared, body: axum::body::Bytes) -> Response {
+    api.ask_with::<Freeze>(&body, |freeze| Command::Treasury(TreasuryCommand::Freeze(freeze))).await
+}
+
+async fn descriptor(State(api): Shared) -> Response {
+    api.ask(Command::Treasury(TreasuryCommand::Descriptor)).await
 }
 
 async fn balance(State(api): Shared) -> Response {

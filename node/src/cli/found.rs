@@ -2,8 +2,9 @@
 
 use super::say::Say;
 use crate::card::{Invitation, MemberCard};
+use crate::chain;
 use crate::config::Config;
-use crate::error::{Failure, Outcome};
+use crate::error::{Code, Failure, Outcome};
 use crate::home::{self, Home};
 use clap::Args;
 use crdt::Weight;
@@ -13,6 +14,7 @@ use crdt::charter::{
 use crdt::mining::MiningPolicy;
 use crdt::text::Line;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 /// Write the charter of a new guild from the members' cards.
 #[derive(Debug, Args)]
@@ -85,7 +87,7 @@ impl Found {
                 cards.push(card);
             }
         }
-        let charter = self.charter(&config, &cards)?;
+        let charter = self.charter(&config, &cards, say)?;
         charter.check().map_err(Failure::usage)?;
         home::write_private(&home.charter(), &charter.to_bytes())?;
         let invitation = invitation(&config, &charter, cards.first())?;
@@ -99,7 +101,7 @@ impl Found {
         Ok(())
     }
 
-    fn charter(&self, config: &Config, cards: &[MemberCard]) -> Outcome<Charter> {
+    fn charter(&self, config: &Config, cards: &[MemberCard], say: Say) -> Outcome<Charter> {
         let weights = self.weights(cards)?;
         let founders = cards.iter().zip(weights).map(|(card, weight)| Founder {
             key: card.key,
@@ -128,7 +130,7 @@ impl Found {
                 least,
                 delay: self.recovery_delay,
             },
-            birth: birth(config)?,
+            birth: birth(config, say)?,
         })
     }
 
@@ -152,17 +154,31 @@ fn own_card(home: &Home) -> Outcome<MemberCard> {
     MemberCard::from_str(&text).map_err(|error| Failure::because("cannot read this node's card", error))
 }
 
+/// How long the chain source may take to show its tip: block filters first look for peers and read all
+/// headers.
+const TIP_PATIENCE: Duration = Duration::from_secs(300);
+/// How often it is asked.
+const TIP_EVERY: Duration = Duration::from_millis(500);
+
 /// The guild is born at our present tip.
-fn birth(config: &Config) -> Outcome<Birth> {
-    let fail = |error: wallet::chain::ChainError| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Failure::new(crate::error::Code::Unreachable, format!("{error}{cause}"))
-    };
-    let bitcoind =
-        wallet::chain::Bitcoind::connect(&config.bitcoind.url, &config.bitcoind.cookie).map_err(fail)?;
-    bitcoind.check_network(config.network).map_err(fail)?;
-    let (height, hash) = bitcoind.tip().map_err(fail)?;
-    Ok(Birth { height, hash })
+fn birth(config: &Config, say: Say) -> Outcome<Birth> {
+    let mut source = chain::source(config, None);
+    let mut said = String::new();
+    for _ in 0..TIP_PATIENCE.as_millis() / TIP_EVERY.as_millis() {
+        match source.tip() {
+            Ok(tip) => return Ok(Birth { height: tip.height, hash: tip.hash }),
+            Err(error @ wallet::chain::ChainError::Waiting { .. }) => {
+                let why = chain::line(&error);
+                if why != said {
+                    say.note(&why);
+                    said = why;
+                }
+                std::thread::sleep(TIP_EVERY);
+            }
+            Err(error) => return Err(Failure::new(Code::Unreachable, chain::line(&error))),
+        }
+    }
+    Err(Failure::new(Code::Unreachable, said))
 }
 
 fn invitation(config: &Config, charter: &Charter, own: Option<&MemberCard>) -> Outcome<String> {

@@ -2,7 +2,7 @@
 
 use super::say::Say;
 use crate::card::MemberCard;
-use crate::config::{Bitcoind, Config};
+use crate::config::{Bitcoind, Config, Filters, Server};
 use crate::daemon;
 use crate::error::{Failure, Outcome};
 use crate::home::{self, Home};
@@ -25,12 +25,8 @@ pub(crate) struct Init {
     /// What the others will call you.
     #[arg(long)]
     name: String,
-    /// The RPC of your bitcoind.
-    #[arg(long, value_name = "URL")]
-    bitcoind: String,
-    /// Its cookie file.
-    #[arg(long, value_name = "FILE")]
-    cookie: PathBuf,
+    #[command(flatten)]
+    chain: Chain,
     /// Where other members reach this node. Port 0 picks a free port, once.
     #[arg(long, default_value = "/ip4/127.0.0.1/tcp/0", value_name = "MULTIADDR")]
     listen: String,
@@ -49,6 +45,42 @@ pub(crate) struct Init {
     /// Needed for mainnet: this software is young.
     #[arg(long)]
     accept_experimental: bool,
+}
+
+/// Where the chain comes from. One or two of these; without any, Bitcoin's own network by block filters.
+#[derive(Debug, Args)]
+struct Chain {
+    /// The RPC of your bitcoind.
+    #[arg(long, value_name = "URL", requires = "cookie")]
+    bitcoind: Option<String>,
+    /// Its cookie file.
+    #[arg(long, value_name = "FILE", requires = "bitcoind")]
+    cookie: Option<PathBuf>,
+    /// Bitcoin's own network, by compact block filters.
+    #[arg(long)]
+    filters: bool,
+    /// A node to ask for block filters, and no others; may be repeated.
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Vec<String>,
+    /// An Electrum server. Needs a second source before money moves.
+    #[arg(long, value_name = "ssl://HOST:PORT")]
+    electrum: Option<String>,
+    /// An Esplora server. Needs a second source before money moves.
+    #[arg(long, value_name = "https://HOST/api")]
+    esplora: Option<String>,
+}
+
+impl Chain {
+    fn bitcoind(&self) -> Outcome<Option<Bitcoind>> {
+        let (Some(url), Some(cookie)) = (&self.bitcoind, &self.cookie) else { return Ok(None) };
+        let cookie = std::path::absolute(cookie).map_err(|error| Failure::because("--cookie", error))?;
+        Ok(Some(Bitcoind { url: url.clone(), cookie }))
+    }
+
+    fn filters(&self) -> Option<Filters> {
+        let named = self.filters || !self.peer.is_empty();
+        named.then(|| Filters { peers: self.peer.clone(), agree: None })
+    }
 }
 
 /// The names people use, and those of bitcoin's own.
@@ -109,11 +141,10 @@ impl Init {
             listen: fixed_port(&self.listen)?,
             announce: self.announce.clone(),
             api: SocketAddr::new(self.api.ip(), free_port(self.api)?),
-            bitcoind: Bitcoind {
-                url: self.bitcoind.clone(),
-                cookie: std::path::absolute(&self.cookie)
-                    .map_err(|error| Failure::because("--cookie", error))?,
-            },
+            bitcoind: self.chain.bitcoind()?,
+            filters: self.chain.filters(),
+            electrum: self.chain.electrum.clone().map(|url| Server { url }),
+            esplora: self.chain.esplora.clone().map(|url| Server { url }),
             passphrase_file: passphrase_file.map_err(|error| Failure::because("--passphrase-file", error))?,
         };
         config.check().map_err(Failure::usage)?;

@@ -25,6 +25,13 @@ fn text(status: &Status) -> String {
     let online = status.peers.iter().filter(|peer| peer.connected).count();
     lines.push(format!("{} on {}, as {}", status.name, status.network, status.member));
     lines.push(format!("height     {} ({})", status.height, status.block_hash));
+    for source in &status.chain.sources {
+        let height =
+            source.height.map_or_else(|| "no answer".to_owned(), |height| format!("height {height}"));
+        let scan = source.scanned.zip(source.to_scan);
+        let scan = scan.map(|(done, of)| format!(", looked at {done} of {of}")).unwrap_or_default();
+        lines.push(format!("chain      {}: {height}{scan}", source.name));
+    }
     lines.push(format!("state      {} ({} entries)", status.state_hash, status.entries));
     lines.push(format!("members    {online} of {} others connected", status.peers.len()));
     let key = match (&status.group_key, status.key_usable) {

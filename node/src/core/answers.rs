@@ -43,6 +43,7 @@ impl Node {
             key_usable: state.usable_key().is_some(),
             peers: peers.map(|member| self.peer(member)).collect(),
             balance: self.balance().ok(),
+            chain: self.chain_dto(),
             open_proposals: state.proposals.values().filter(|proposal| proposal.settled.is_none()).count(),
         }
     }
@@ -80,15 +81,7 @@ impl Node {
         if let Some((what, todo)) = self.without_share() {
             waits.push(wait(what, vec![], todo));
         }
-        if let Some(why) = &self.chain_lost {
-            waits.push(wait(
-                &format!("bitcoind: {why}"),
-                vec![],
-                "check that bitcoind runs and its cookie is readable",
-            ));
-        } else if self.tip.is_none() {
-            waits.push(wait("the first block from bitcoind", vec![], "wait, or check the bitcoind settings"));
-        }
+        waits.extend(self.chain_waits());
         if let Some(recovery) = &self.recovery {
             waits.push(wait(
                 &recovery.to_string(),
@@ -127,6 +120,7 @@ impl Node {
                 "wait: co-signers make them by themselves",
             ));
         }
+        waits.extend(self.aging_wait());
         waits.extend(self.absent());
         for wait in waits.iter_mut().filter(|wait| wait.since_s.is_none()) {
             wait.since_s = self.waits_since.get(&wait_key(wait)).map(|then| self.seconds_since(*then));

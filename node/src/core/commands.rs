@@ -3,7 +3,7 @@
 use super::decisions::Standing;
 use super::{Node, keygen};
 use crate::api::dto::{
-    self, Address, Answer, Command, History, InvitationDto, Movement, NewBallot, NewSpend, OutputDto, Pair, V,
+    self, Answer, Command, History, InvitationDto, Movement, NewBallot, NewSpend, OutputDto, Pair, V,
 };
 use crate::card::{Invitation, MemberCard};
 use crate::core::ask::Ask;
@@ -38,7 +38,7 @@ impl Node {
             Command::Propose(spend) => self.propose(spend),
             Command::Vote(id, ballot) => self.find(&id).and_then(|id| self.vote(id, ballot)),
             Command::Withdraw(id) => self.find(&id).and_then(|id| self.withdraw(id)),
-            Command::Address => self.address(),
+            Command::Treasury(command) => self.on_treasury(command),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
             Command::Books => {
@@ -170,22 +170,6 @@ impl Node {
                 self.begin(Ask::Payment { decision: id, height, fee_rate }, Some(number));
             }
         }
-    }
-
-    fn address(&self) -> Outcome<Answer> {
-        let not_yet = || {
-            let why =
-                "no address is shown before all co-signers stored their shares and two test signatures exist";
-            Failure::new(Code::TryAgain, why)
-        };
-        let key = self.state().usable_key().ok_or_else(not_yet)?.ready.group_key;
-        let address = self.treasury.as_ref().and_then(|treasury| treasury.address(0)).ok_or_else(not_yet)?;
-        Ok(Answer::Address(Address {
-            v: V,
-            address: address.to_string(),
-            network: self.charter.network.to_string(),
-            descriptor: crdt::treasury::descriptor(&self.charter, key),
-        }))
     }
 
     pub(super) fn balance(&self) -> Outcome<dto::Balance> {

@@ -77,10 +77,10 @@ struct RefusalOf(Refusal);
 impl Node {
     /// Judge `ask` by our own document and chain.
     pub(super) fn authorise(&self, ask: Ask) -> Result<Authorised, Refusal> {
-        if self.tip.is_none() || self.chain_lost.is_some() {
+        if self.tip.is_none() || self.chain.is_lost() {
             return Err(Refusal::new(
                 "chain",
-                "a bitcoind that answers",
+                "a chain source that answers",
                 "none now: nothing is judged by an old tip",
             ));
         }

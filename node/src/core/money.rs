@@ -11,7 +11,6 @@ use crdt::{ChainFacts, Payload, ProposalId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wallet::anchor::Anchored as _;
-use wallet::chain::NewBlock;
 use wallet::{ChangeSet, CheckedTx, Line, Lineage, Treasury, View, anchor};
 
 impl Node {
@@ -35,23 +34,20 @@ impl Node {
     }
 
     pub(super) fn on_chain(&mut self, update: Update) {
-        self.chain_lost = None;
+        self.chain.answered(update.health);
         self.decisions.set_fee_rate(update.fee_rate);
-        let moved = self.tip.map(|tip| tip.hash) != Some(update.tip.1) || !update.blocks.is_empty();
+        let moved = self.tip.map(|tip| tip.hash) != Some(update.tip.1) || !update.found.is_empty();
         self.view.take();
-        if let Some(treasury) = &mut self.treasury {
-            for NewBlock { block, height, connected_to } in &update.blocks {
-                if let Err(error) = treasury.apply_block(block, *height, *connected_to) {
-                    tracing::warn!(target: "guild::wallet", %error, "asking for blocks anew");
-                    self.follow_anew = true;
-                    return;
-                }
-            }
-            treasury.apply_mempool(update.mempool.seen, update.mempool.evicted);
+        if let Some(treasury) = &mut self.treasury
+            && let Err(error) = treasury.apply(update.found)
+        {
+            tracing::warn!(target: "guild::wallet", %error, "asking for blocks anew");
+            self.follow_anew = true;
+            return;
         }
         self.keep_wallet();
         self.look_for_foreign_spends();
-        if moved {
+        if moved || self.chain.turned() {
             self.tip = Some(Tip { height: update.tip.0, hash: update.tip.1 });
             let released = self.document.tip_reached(update.tip.0);
             self.keep(released);
@@ -60,11 +56,12 @@ impl Node {
         }
     }
 
-    /// What the fold may know: the wallet's block if there is a wallet, else our tip.
+    /// What the fold may know: the wallet's block if there is a wallet, else our tip. What ended is told as
+    /// it was when the chain sources last agreed: a server that nobody checks settles nothing.
     pub(super) fn facts(&self) -> ChainFacts {
         let birth = &self.charter.birth;
         if let Ok(view) = self.view() {
-            return anchor::facts(&view, &self.lines(|_, _| true));
+            return self.chain.agreed(anchor::facts(&view, &self.lines(|_, _| true)));
         }
         let (height, block_hash) = self.tip.map_or((birth.height, birth.hash), |tip| (tip.height, tip.hash));
         ChainFacts { height, block_hash, settled: BTreeMap::new() }
@@ -85,7 +82,7 @@ impl Node {
         all.filter(|(id, _)| known.get(id).is_none_or(|proposal| wanted(id, proposal))).collect()
     }
 
-    fn keep_wallet(&mut self) {
+    pub(super) fn keep_wallet(&mut self) {
         if let Some(changes) = self.treasury.as_mut().and_then(Treasury::take_staged) {
             self.effects.push_back(Effect::StoreWallet(Box::new(changes)));
         }

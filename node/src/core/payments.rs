@@ -22,6 +22,7 @@ impl Node {
     /// Build the transaction that `ask` names and let the policy judge it.
     pub(super) fn check_transaction(&self, ask: &Ask) -> Result<CheckedTx, Refusal> {
         let quote = ask.quote().ok_or_else(|| Refusal::new("transaction", "a transaction", "none"))?;
+        self.check_chain()?;
         let tip = self.tip_height();
         if tip != quote.height {
             return Err(Refusal::new(

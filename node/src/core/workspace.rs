@@ -31,6 +31,13 @@ impl From<Register> for Sheet {
 
 impl Node {
     /// The workspace is worked out when somebody asks: until then it costs nothing.
+    /// What the guild calls this thing.
+    pub(super) fn label_of(&self, kind: crdt::workspace::LabelKind, reference: &str) -> Option<String> {
+        let labels = self.workspace.labels();
+        let found = labels.into_iter().find(|label| label.kind == kind && label.reference == reference);
+        found.and_then(|label| label.label)
+    }
+
     pub(super) fn on_workspace(&mut self, command: WorkspaceCommand) -> Outcome<Answer> {
         self.workspace.follow(&self.document);
         let answer = match command {

@@ -19,7 +19,6 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeMap, VecDeque};
 use threshold::{KeyShare, Timestamp};
-use wallet::chain::Mempool;
 use zeroize::Zeroizing;
 
 /// What survives a kill.
@@ -114,8 +113,7 @@ impl Bus {
         let rng = ChaCha12Rng::seed_from_u64(self.next);
         let node = Node::start(start, Box::new(rng), Timestamp::from_millis(self.now)).unwrap();
         self.nodes[index] = Some(node);
-        let tip = (1, BlockHash::all_zeros());
-        let update = Update { tip, blocks: vec![], more: false, mempool: Mempool::default(), fee_rate: None };
+        let update = Update::at(1, BlockHash::all_zeros());
         self.inbox.push_back((index, Input::Chain(Box::new(update))));
         for other in (0..self.nodes.len()).filter(|other| *other != index) {
             if self.nodes[other].is_some() {

@@ -4,6 +4,7 @@
 use crate::bus::Bus;
 use bitcoin::{Address, Amount, OutPoint, Transaction, Txid, Witness, hashes::Hash as _};
 use crdt::testkit::payee;
+use node::api::dto::treasury::{AddressQuery, TreasuryAnswer, TreasuryCommand};
 use node::api::dto::{Answer, ChoiceDto, Command, NewBallot, NewSpend, OutputDto, ProposalDto};
 use node::error::{Code, Failure};
 use node::journal::Record;
@@ -17,7 +18,9 @@ const WHILE: u64 = 60;
 fn guild() -> Bus {
     let mut bus = Bus::new(3);
     bus.run(120);
-    let Ok(Answer::Address(given)) = bus.command(0, Command::Address) else { panic!("no address") };
+    let asked = Command::Treasury(TreasuryCommand::Address(AddressQuery::default()));
+    let Ok(Answer::Treasury(answer)) = bus.command(0, asked) else { panic!("no address") };
+    let TreasuryAnswer::Address(given) = *answer else { panic!("no address") };
     let address: Address<_> = given.address.parse().unwrap();
     let script = address.assume_checked().script_pubkey();
     let coin = |seed: u8| {

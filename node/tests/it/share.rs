@@ -133,7 +133,10 @@ fn folder(bus: &Bus, root: &Path) -> (Home, Keystore) {
         listen: "/ip4/127.0.0.1/tcp/1".into(),
         announce: None,
         api: "127.0.0.1:1".parse().unwrap(),
-        bitcoind: Bitcoind { url: "http://127.0.0.1:2".into(), cookie: "/nowhere".into() },
+        bitcoind: Some(Bitcoind { url: "http://127.0.0.1:2".into(), cookie: "/nowhere".into() }),
+        filters: None,
+        electrum: None,
+        esplora: None,
         passphrase_file: None,
     };
     config.save(&home.config()).unwrap();

@@ -22,11 +22,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more arguments for bitcoind.
+    pub(crate) fn start_with(extra: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let binaries = provide(&Provide { install: false, progress: &to_stderr }).unwrap();
         let keeper = Keeper::find().unwrap();
-        let node =
-            regtest::Bitcoind::start(&keeper, &binaries.bitcoind, &Options::new(folder.path())).unwrap();
+        let mut options = Options::new(folder.path());
+        options.extra_args = extra.iter().map(|argument| (*argument).to_owned()).collect();
+        let node = regtest::Bitcoind::start(&keeper, &binaries.bitcoind, &options).unwrap();
         let charter = crdt::testkit::charter(&crdt::testkit::people(3));
         let secret = Secret::new(1);
         let treasury = Treasury::create(&charter, secret.key()).unwrap();
@@ -66,7 +72,11 @@ impl Bench {
 
     /// Two rewards to two addresses, both mature.
     pub(crate) fn funded() -> Self {
-        let mut bench = Self::start();
+        Self::funded_with(&[])
+    }
+
+    pub(crate) fn funded_with(extra: &[&str]) -> Self {
+        let mut bench = Self::start_with(extra);
         bench.reward(0, 2);
         bench.reward(1, 1);
         bench.mine(100);

@@ -3,5 +3,8 @@
 
 mod bench;
 mod chain;
+mod electrumx;
+mod esplora;
 mod life;
 mod payment;
+mod sources;

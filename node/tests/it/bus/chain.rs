@@ -8,7 +8,7 @@ use node::chain::Update;
 use node::core::Input;
 use std::sync::Arc;
 use wallet::BlockId;
-use wallet::chain::{Mempool, NewBlock};
+use wallet::chain::{Mempool, NewBlock, News};
 use wallet::testkit::{stranger, transaction};
 
 /// Blocks, and what waits for one.
@@ -98,5 +98,6 @@ impl Bus {
 }
 
 fn update(tip: (u32, BlockHash), blocks: Vec<NewBlock>, mempool: Mempool) -> Update {
-    Update { tip, blocks, more: false, mempool, fee_rate: Some(5) }
+    let found = News { blocks, mempool, ..News::default() };
+    Update { found, fee_rate: Some(5), ..Update::at(tip.0, tip.1) }
 }

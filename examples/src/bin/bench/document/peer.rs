@@ -65,8 +65,7 @@ pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Resul
         journal_intact: true,
     };
     let mut node = Node::start(start, Box::new(OsRng), now())?;
-    let tip = (world.tip, BlockHash::all_zeros());
-    let update = Update { tip, blocks: vec![], more: false, mempool: Default::default(), fee_rate: None };
+    let update = Update::at(world.tip, BlockHash::all_zeros());
     node.handle(Input::Chain(Box::new(update)), now());
     Ok(node)
 }
