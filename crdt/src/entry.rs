@@ -8,6 +8,7 @@ use crate::governance::{Ballot, CloseStatement, Disburse, Proposal};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::limits::ADDRESSES_MAX;
+use crate::receipt::Receipt;
 use crate::text::{Line, Note};
 use crate::treasury::GroupKey;
 use bitcoin::{Amount, BlockHash};
@@ -105,6 +106,8 @@ pub enum Payload {
         /// Who; nobody from now on if none.
         to: Option<MemberId>,
     },
+    /// Work that a farm of the author did for the guild. What it counts for is asked when it is counted.
+    Receipt(Box<Receipt>),
 }
 
 impl Payload {
@@ -129,6 +132,7 @@ impl Payload {
             Self::Exit { .. } => "exit",
             Self::Pause { .. } => "pause",
             Self::Delegate { .. } => "delegate",
+            Self::Receipt(_) => "receipt",
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::Height;
 use crate::certificate::CertificateError;
 use crate::governance::{DrawError, EffectError, SpendError};
 use crate::id::{MemberId, MemberKeyError, ProposalId};
+use crate::receipt::Flaw;
 use std::fmt;
 
 /// What the fold did with an entry.
@@ -87,4 +88,7 @@ pub enum Ignored {
     /// A delegation to oneself or to nobody on the roll.
     #[error("{0:?} cannot vote for its author")]
     Delegate(MemberId),
+    /// A receipt that proves nothing.
+    #[error("the receipt proves nothing: {0}")]
+    Receipt(Flaw),
 }

@@ -232,6 +232,12 @@ impl Connection {
                     // A miner that hears `true` will not send it again: not before it is on disk.
                     let _slow = timeout(KEEP, on_disk).await;
                 }
+                // A proof more or less is no reason to keep a miner waiting.
+                Effect::Keep(proof) => {
+                    if self.hub.proofs.try_send(proof).is_err() {
+                        warn!("a receipt is not kept: too many at once");
+                    }
+                }
                 Effect::Close(end) => return Err(end.into()),
             }
         }

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 /// Where a node answers the policy, below its base URL.
 pub const POLICY_PATH: &str = "/api/v1/link/policy";
+/// Where a node takes receipts, one [`ReceiptHex`] at a time, below its base URL.
+pub const RECEIPT_PATH: &str = "/api/v1/link/receipt";
 /// The version of [`PolicyAnswer`] that this code writes.
 pub const ANSWER_VERSION: u32 = 1;
 /// Bytes of the largest answer that a link reads: a charter of a thousand founders in hex fits.
@@ -48,6 +50,14 @@ pub struct CertifiedHex {
     pub policy_hex: String,
     /// The certificate: body and signature.
     pub certificate_hex: String,
+}
+
+/// A work receipt in its canonical bytes: what a link POSTs to its node. The node answers with a success once
+/// it is durable there, 409 if it proves nothing, and anything else for later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptHex {
+    /// A [`crdt::receipt::Receipt`].
+    pub receipt_hex: String,
 }
 
 /// An answer that says nothing readable.

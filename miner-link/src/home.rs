@@ -113,13 +113,13 @@ impl Home {
         replace(&self.dir.join("addresses.json"), &bytes)
     }
 
-    /// Where found blocks wait until bitcoind has answered for them.
+    /// Where found blocks, or receipts, wait until somebody took them.
     ///
     /// # Errors
     ///
     /// When it cannot be made.
-    pub fn blocks_dir(&self) -> Result<PathBuf, Error> {
-        let dir = self.dir.join("blocks");
+    pub fn dir_of(&self, what: &str) -> Result<PathBuf, Error> {
+        let dir = self.dir.join(what);
         DirBuilder::new().recursive(true).mode(PRIVATE_DIR).create(&dir).map_err(Error::file(&dir))?;
         Ok(dir)
     }

@@ -202,6 +202,17 @@ pub struct Forward {
     pub target: Target,
 }
 
+/// What shows that a job's hash was done, without the block's other transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The header.
+    pub header: Header,
+    /// The coinbase, without its witness.
+    pub coinbase: Vec<u8>,
+    /// From its txid to the merkle root.
+    pub branch: Vec<[u8; 32]>,
+}
+
 impl Job {
     /// Make the job `id` from `template`, paying by `payout`. Where the coinbase is so large that the block
     /// would break a limit, the template's last transactions are left out.
@@ -376,6 +387,14 @@ impl Job {
         let others = template.transactions.iter().cloned();
         let txdata = std::iter::once(coinbase).chain(others).collect();
         Some(Block { header: self.header(solution), txdata })
+    }
+
+    /// What shows that `solution` was hashed for the guild; none of a pool's work, which says nothing of us.
+    #[must_use]
+    pub fn proof(&self, solution: &Solution) -> Option<Proof> {
+        self.template()?;
+        let coinbase = self.coinbase_parts(solution).concat();
+        Some(Proof { header: self.header(solution), coinbase, branch: self.branch.clone() })
     }
 
     /// What to tell the pool of `solution` with this hash; nothing when the work is our own, or not

@@ -27,6 +27,7 @@ mod listen;
 mod metrics;
 mod node;
 pub mod policy;
+mod receipts;
 pub mod run;
 pub mod share;
 mod shared;

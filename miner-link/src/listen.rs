@@ -8,7 +8,7 @@ use crate::blocks::Found;
 use crate::clock::Clock;
 use crate::connection::{Connection, Guest};
 use crate::door::{Door, Limits};
-use crate::job::Offer;
+use crate::job::{Offer, Proof};
 use crate::shared::Shared;
 use crate::stratum::Rules;
 use crate::stratum::limits::{LOBBY_NICENESS, LOBBY_QUEUE};
@@ -35,6 +35,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub(crate) struct Hub {
     pub(crate) jobs: watch::Receiver<Option<Offer>>,
     pub(crate) found: mpsc::Sender<Found>,
+    pub(crate) proofs: mpsc::Sender<Box<Proof>>,
     pub(crate) routes: Routes,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
@@ -45,13 +46,14 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(
         jobs: watch::Receiver<Option<Offer>>,
-        found: mpsc::Sender<Found>,
+        (found, proofs): (mpsc::Sender<Found>, mpsc::Sender<Box<Proof>>),
         routes: Routes,
         shared: Arc<Shared>,
         clock: Clock,
         (rules, limits): (Rules, Limits),
     ) -> Self {
-        Self { jobs, found, routes, shared, clock, rules, door: Arc::new(Mutex::new(Door::new(limits))) }
+        let door = Arc::new(Mutex::new(Door::new(limits)));
+        Self { jobs, found, proofs, routes, shared, clock, rules, door }
     }
 
     pub(crate) fn door<T>(&self, ask: impl FnOnce(&mut Door, Duration) -> T) -> T {

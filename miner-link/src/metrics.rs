@@ -6,6 +6,9 @@
 use crate::contract::{LinkStatus, PoolStatus, WorkerStatus};
 use std::fmt::{Display, Write as _};
 
+/// The hashes that a share of difficulty 1 is expected to take.
+const HASHES_OF_ONE: u128 = 4_295_032_833;
+
 /// All of them.
 pub(crate) fn write(status: &LinkStatus, workers: &[WorkerStatus], pools: &[PoolStatus]) -> String {
     let mut page = Page(String::new());
@@ -14,6 +17,7 @@ pub(crate) fn write(status: &LinkStatus, workers: &[WorkerStatus], pools: &[Pool
     page.metric("minerlink_blocks_found_total", "counter", plain(status.blocks_found));
     page.metric("minerlink_blocks_accepted_total", "counter", plain(status.blocks_accepted));
     page.metric("minerlink_blocks_pending", "gauge", plain(status.blocks_pending));
+    page.metric("minerlink_receipts_pending", "gauge", plain(status.receipts_pending));
     page.metric("minerlink_jobs_total", "counter", plain(status.jobs));
     page.metric("minerlink_node_up", "gauge", plain(u64::from(status.node_reachable)));
     page.metric("minerlink_bitcoind_up", "gauge", plain(u64::from(status.bitcoind_reachable)));
@@ -50,6 +54,10 @@ fn of_workers(page: &mut Page, workers: &[WorkerStatus]) {
     });
     page.metric("minerlink_shares_rejected_total", "counter", refusals);
     page.metric("minerlink_accepted_hashes_total", "counter", all().map(|w| (label(w), w.hashes.clone())));
+    let difficulty = |worker: &WorkerStatus| {
+        worker.hashes.parse::<u128>().map(|hashes| hashes / HASHES_OF_ONE).unwrap_or(0)
+    };
+    page.metric("minerlink_accepted_difficulty_total", "counter", all().map(|w| (label(w), difficulty(w))));
     page.metric("minerlink_share_difficulty", "gauge", all().map(|w| (label(w), w.difficulty)));
     let last = all().filter_map(|worker| Some((label(worker), worker.last_share?)));
     page.metric("minerlink_last_share_timestamp_seconds", "gauge", last);

@@ -1,6 +1,6 @@
 //! Asks the member's node what to do, again and again, and never depends on it.
 
-use crate::contract::{ANSWER_MAX, POLICY_PATH, Pairing, PolicyAnswer};
+use crate::contract::{ANSWER_MAX, POLICY_PATH, Pairing, PolicyAnswer, RECEIPT_PATH, ReceiptHex};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -24,6 +24,17 @@ pub(crate) enum Report {
     Silent(String),
 }
 
+/// What became of a receipt.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// The node has it.
+    Taken,
+    /// It proves nothing.
+    Refused(String),
+    /// The node is away, or does not take receipts now.
+    Later(String),
+}
+
 /// Ask until the receiver is dropped.
 pub(crate) fn follow(pairing: &Pairing) -> Receiver<Report> {
     let (reports, receiver) = channel(QUEUE);
@@ -36,6 +47,7 @@ pub(crate) fn follow(pairing: &Pairing) -> Receiver<Report> {
 pub(crate) struct Node {
     agent: Agent,
     url: String,
+    receipts: String,
     authorization: String,
 }
 
@@ -48,8 +60,20 @@ impl Node {
             .proxy(None)
             .build()
             .new_agent();
-        let url = format!("{}{POLICY_PATH}", pairing.node_url.trim_end_matches('/'));
-        Self { agent, url, authorization: format!("Bearer {}", pairing.token) }
+        let at = |path| format!("{}{path}", pairing.node_url.trim_end_matches('/'));
+        let authorization = format!("Bearer {}", pairing.token);
+        Self { agent, url: at(POLICY_PATH), receipts: at(RECEIPT_PATH), authorization }
+    }
+
+    /// Hand over a receipt.
+    pub(crate) fn hand(&self, receipt: &ReceiptHex) -> Handed {
+        let post = self.agent.post(&self.receipts).header("Authorization", &self.authorization);
+        match post.send_json(receipt).map(|response| response.status().as_u16()) {
+            Ok(200..=299) => Handed::Taken,
+            Ok(409) => Handed::Refused("the node says that it proves nothing".to_owned()),
+            Ok(status) => Handed::Later(format!("the node answers with status {status}")),
+            Err(error) => Handed::Later(error.to_string()),
+        }
     }
 
     /// Ask once.

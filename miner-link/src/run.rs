@@ -10,6 +10,7 @@ use crate::home::{self, Home};
 use crate::job::EXTRANONCE1;
 use crate::listen::{self, Hub};
 use crate::policy::{Obeyed, Why, judge};
+use crate::receipts::{self, Maker};
 use crate::shared::Shared;
 use crate::stratum::Rules;
 use crate::stratum::limits::BACKLOG;
@@ -18,6 +19,7 @@ use crate::template::source;
 use crate::upstream::limits::TICK;
 use crate::upstream::pools::Pools;
 use crate::{api, blocks, node, tls};
+use bitcoin::Target;
 use ed25519_dalek::SigningKey;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -74,7 +76,7 @@ async fn serve(
     let pools = config.pools.iter().map(known).collect();
     let shared = Arc::new(Shared::new(blank(&pairing, key, stratum), pools));
     let bitcoinds: Vec<_> = config.bitcoinds.iter().cloned().map(Bitcoind::new).collect();
-    let blocks = home.blocks_dir()?;
+    let (blocks, receipts) = (home.dir_of("blocks")?, home.dir_of("receipts")?);
     home.announce(&Addresses { pid: std::process::id(), stratum, api })?;
     greet(&pairing, stratum, secured.as_ref().map(|(_, _, address)| *address), api, &say);
     let mark = mark(&pairing, key)?;
@@ -82,8 +84,12 @@ async fn serve(
     let routes = pools.routes();
     let mut engine = Engine::new(home, pairing, shared.clone(), bitcoinds.clone(), pools, mark)?;
     let found = blocks::deliver(blocks, bitcoinds.clone(), shared.clone())?;
-    let rules = Rules { fixed: config.difficulty, extranonce2: config.extranonce2 };
-    let hub = Hub::new(engine.jobs.subscribe(), found, routes, shared.clone(), clock, (rules, limits));
+    let maker = Maker { link: key.verifying_key().to_bytes(), difficulty: RECEIPT_DIFFICULTY };
+    let proofs = receipts::deliver(receipts, maker, node::Node::new(&engine.pairing), shared.clone())?;
+    let kept = crdt::receipt::target(RECEIPT_DIFFICULTY).unwrap_or(Target::ZERO);
+    let rules = Rules { fixed: config.difficulty, extranonce2: config.extranonce2, kept };
+    let hub =
+        Hub::new(engine.jobs.subscribe(), (found, proofs), routes, shared.clone(), clock, (rules, limits));
     let mut tasks = JoinSet::new();
     let mut ways = vec![(miners.into_std().map_err(Error::file(&config.data_dir))?, None)];
     if let Some((listener, acceptor, _)) = secured {
@@ -182,6 +188,7 @@ fn blank(pairing: &Pairing, key: &SigningKey, stratum: SocketAddr) -> LinkStatus
         blocks_accepted: 0,
         last_block: None,
         blocks_pending: 0,
+        receipts_pending: 0,
         sources: Vec::new(),
         node_reachable: false,
         bitcoind_reachable: false,

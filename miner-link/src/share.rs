@@ -13,7 +13,7 @@ pub mod vardiff;
 pub use seen::Seen;
 pub use submission::Submission;
 
-use crate::job::{EXTRANONCE1, Forward, Job, Solution};
+use crate::job::{EXTRANONCE1, Forward, Job, Proof, Solution};
 use bitcoin::{Block, BlockHash, Target};
 
 /// How far ahead of a job's time, and of the clock, a header's time may be. bitcoind allows 7,200.
@@ -133,6 +133,26 @@ pub fn judge(submission: &Submission, terms: &Terms<'_>, seen: &mut Seen) -> Ver
         }
         None => Verdict::Rejected(Reason::Full),
     }
+}
+
+/// What shows that a share which counts, with this hash, was hashed for the guild, if it is enough for
+/// `kept`.
+#[must_use]
+pub fn proof(
+    submission: &Submission,
+    terms: &Terms<'_>,
+    verdict: &Verdict,
+    kept: Target,
+) -> Option<Box<Proof>> {
+    let hash = match verdict {
+        Verdict::Accepted { hash, .. } => *hash,
+        Verdict::Block(block) => block.block_hash(),
+        Verdict::Rejected(_) => return None,
+    };
+    if !kept.is_met_by(hash) {
+        return None;
+    }
+    terms.job.proof(&solution(submission, terms)?).map(Box::new)
 }
 
 fn solution(submission: &Submission, terms: &Terms<'_>) -> Option<Solution> {

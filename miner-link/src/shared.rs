@@ -140,6 +140,10 @@ impl Shared {
         self.lock().status.blocks_pending = u64::try_from(count).unwrap_or(u64::MAX);
     }
 
+    pub(crate) fn receipts(&self, count: usize) {
+        self.lock().status.receipts_pending = u64::try_from(count).unwrap_or(u64::MAX);
+    }
+
     /// A pool answered for a share that it was sent.
     pub(crate) fn pool_answered(&self, pool: usize, refused: Option<String>, target: Target) {
         self.pool(pool, |status| {

@@ -55,6 +55,10 @@ impl Fold {
                 self.changes.push(Change::Paused(author, *on));
             }
             Payload::Delegate { to } => return self.delegate(signed, *to),
+            // Work is counted from the chains themselves, up to the heads that a distribution names.
+            Payload::Receipt(receipt) => {
+                receipt.check(entry.guild, author).map_err(Ignored::Receipt)?;
+            }
         }
         Ok(())
     }

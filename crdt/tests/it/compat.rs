@@ -275,3 +275,25 @@ fn a_document_of_every_kind_keeps_its_state_hash() {
     let before = fold(&guild.charter, &guild.document, &crdt::testkit::facts(TIP)).state.hash();
     assert_ne!(before, folded.state.hash(), "the chain's facts are part of it");
 }
+
+#[test]
+fn a_receipt_keeps_its_bytes() {
+    use bitcoin::block::{Header, Version};
+    let header = Header {
+        version: Version::from_consensus(0x2000_0000),
+        prev_blockhash: bitcoin::BlockHash::from_byte_array([1; 32]),
+        merkle_root: bitcoin::TxMerkleNode::from_byte_array([2; 32]),
+        time: 0x0304_0506,
+        bits: bitcoin::CompactTarget::from_consensus(0x1d00_ffff),
+        nonce: 0x0708_090a,
+    };
+    let receipt = receipt::Receipt {
+        link: [3; 32],
+        difficulty: 1 << 18,
+        header,
+        coinbase: vec![4; 200],
+        branch: vec![[5; 32], [6; 32]],
+    };
+    let payload = Payload::Receipt(Box::new(receipt));
+    assert_pinned("payload-receipt", &postcard::to_stdvec(&payload).expect("encodes"));
+}

@@ -94,6 +94,9 @@ pub struct LinkStatus {
     pub last_block: Option<String>,
     /// Found blocks that bitcoind did not answer for yet.
     pub blocks_pending: u64,
+    /// Receipts that the member's node did not take yet.
+    #[serde(default)]
+    pub receipts_pending: u64,
     /// Whether the member's node answered last time.
     pub node_reachable: bool,
     /// Whether bitcoind answered last time.

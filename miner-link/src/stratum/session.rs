@@ -4,10 +4,10 @@ mod issued;
 
 use crate::allowance::Allowance;
 use crate::clock::Now;
-use crate::job::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Forward, Offer, Shape, VERSION_MASK};
+use crate::job::{EXTRANONCE1, EXTRANONCE2, EXTRANONCE2_OF_LINK, Forward, Offer, Proof, Shape, VERSION_MASK};
 use crate::share::target::{Level, share_target, wire_difficulty};
 use crate::share::vardiff::Vardiff;
-use crate::share::{Reason, Submission, Terms, Verdict, judge};
+use crate::share::{Reason, Submission, Terms, Verdict, judge, proof};
 use crate::stratum::firmware::{self, AGENT_OF_LINKS};
 use crate::stratum::limits::{
     AGENT_MAX, GRACE, HANDSHAKE, IDLE, MALFORMED_MAX, MALFORMED_OF_STRANGER, NAME_MAX, NAMES_MAX,
@@ -69,6 +69,8 @@ pub enum Effect {
         /// What was found.
         block: Box<Block>,
     },
+    /// Keep what shows that this share was hashed for the guild.
+    Keep(Box<Proof>),
     /// Hang up.
     Close(End),
 }
@@ -107,11 +109,13 @@ pub struct Rules {
     pub fixed: Option<Level>,
     /// Bytes that a miner counts through, other links apart.
     pub extranonce2: usize,
+    /// What a share of our own work must meet to be kept as a receipt.
+    pub kept: Target,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { fixed: None, extranonce2: EXTRANONCE2 }
+        Self { fixed: None, extranonce2: EXTRANONCE2, kept: Target::ZERO }
     }
 }
 
@@ -371,7 +375,7 @@ impl Session {
     }
 
     fn submit(&mut self, id: &Value, params: &[Value], now: Now) -> Vec<Effect> {
-        let Weighed { name, verdict, target, pool } = match self.weigh(params, now) {
+        let Weighed { name, verdict, target, pool, proof } = match self.weigh(params, now) {
             Ok(weighed) => weighed,
             Err(reason) => {
                 let mut effects = vec![Effect::Send(message::refusal(id, reason))];
@@ -393,6 +397,7 @@ impl Session {
             Verdict::Rejected(reason) => Some(reason),
         };
         let reply = rejected.map_or_else(|| message::accepted(id), |reason| message::refusal(id, reason));
+        effects.extend(proof.map(Effect::Keep));
         effects.push(Effect::Send(reply));
         effects.push(Effect::Share { name, rejected, target, pool });
         match rejected {
@@ -420,7 +425,8 @@ impl Session {
         let Some((entry, seen)) = submission.job.and_then(|job| self.issued.find(job)) else {
             let (target, pool) =
                 (self.told.unwrap_or(Target::MAX), self.latest.as_ref().and_then(|offer| offer.job().pool()));
-            return Ok(Weighed { name, verdict: Verdict::Rejected(Reason::UnknownJob), target, pool });
+            let verdict = Verdict::Rejected(Reason::UnknownJob);
+            return Ok(Weighed { name, verdict, target, pool, proof: None });
         };
         let target = entry.target;
         let terms = Terms {
@@ -431,7 +437,9 @@ impl Session {
             stale: !tips.contains(&Some(entry.job.head.previous)),
             unix: now.unix,
         };
-        Ok(Weighed { name, verdict: judge(&submission, &terms, seen), target, pool: entry.job.pool() })
+        let verdict = judge(&submission, &terms, seen);
+        let proof = proof(&submission, &terms, &verdict, self.rules.kept);
+        Ok(Weighed { name, verdict, target, pool: entry.job.pool(), proof })
     }
 
     fn reject(&mut self) -> Option<Effect> {
@@ -446,6 +454,7 @@ struct Weighed {
     verdict: Verdict,
     target: Target,
     pool: Option<usize>,
+    proof: Option<Box<Proof>>,
 }
 
 /// A name that is safe to log, to show and to keep.

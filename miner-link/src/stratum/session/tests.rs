@@ -193,3 +193,30 @@ fn who_says_nothing_or_nonsense_is_let_go() {
     let ends = (0..100).position(|_| !noisy.handle(Input::Line(b"?"), at(2)).is_empty());
     assert_eq!(ends, Some(16));
 }
+
+/// What is kept of a share is a receipt that says so to who knows guild, member and link.
+#[test]
+fn a_share_above_the_receipt_difficulty_is_kept() {
+    use bitcoin::hashes::{Hash as _, sha256d};
+    for (kept, keeps) in [(Target::from_be_bytes([0xff; 32]), true), (Target::ZERO, false)] {
+        let mut session = Session::new(EXTRANONCE, Rules { kept, ..Rules::default() }, at(0));
+        say(&mut session, SUBSCRIBE);
+        say(&mut session, AUTHORIZE);
+        let work = job(1, 1);
+        session.handle(Input::Job(work.clone().into()), at(1));
+        let nonce = mine(&work, EXTRANONCE, true);
+        let effects = session.handle(Input::Line(submit("1", nonce, "alice.rig1").as_bytes()), at(2));
+        let proof = effects.iter().find_map(|effect| match effect {
+            Effect::Keep(proof) => Some(proof),
+            _ => None,
+        });
+        assert_eq!(proof.is_some(), keeps);
+        let Some(proof) = proof else { continue };
+        let Effect::Found { block, .. } = &effects[0] else { panic!("{effects:?}") };
+        assert_eq!(proof.header, block.header);
+        let txid = sha256d::Hash::hash(&proof.coinbase).to_byte_array();
+        assert_eq!(txid, block.txdata[0].compute_txid().to_byte_array());
+        let join = |left, right: &[u8; 32]| sha256d::Hash::hash(&[left, *right].concat()).to_byte_array();
+        assert_eq!(proof.branch.iter().fold(txid, join), block.header.merkle_root.to_byte_array());
+    }
+}
