@@ -17,6 +17,16 @@ impl SessionId {
         Self(tagged("hashguild/dkg-session/v1", &parts))
     }
 
+    /// The key generation of a guild's epoch, at this attempt, among these member keys in seat order: another
+    /// set is another conversation.
+    #[must_use]
+    pub fn dkg_among(guild: [u8; 32], epoch: u32, attempt: u32, members: &[[u8; 32]]) -> Self {
+        let (epoch, attempt) = (epoch.to_be_bytes(), attempt.to_be_bytes());
+        let mut parts: Vec<&[u8]> = vec![&guild, &epoch, &attempt];
+        parts.extend(members.iter().map(|member| &member[..]));
+        Self(tagged("hashguild/dkg-attempt/v1", &parts))
+    }
+
     /// The `round`-th signing session of a coordinator that drew `seed` for this request.
     pub(crate) fn signing(seed: &[u8; 32], request: &[u8; 32], round: u16) -> Self {
         Self(tagged("hashguild/sign-session/v1", &[seed, request, &round.to_be_bytes()]))

@@ -17,6 +17,7 @@
 mod aggregate;
 mod ceremony;
 mod coordinator;
+mod given;
 mod message;
 mod nonce;
 mod plan;
@@ -29,7 +30,7 @@ pub use message::{Commitment, Commitments, Refusal, Shares, SigningPackage};
 pub use request::{
     BadRequest, CertificateBody, InputKey, KeyTest, Kind, MAX_INPUTS, Request, RequestId, TransactionRequest,
 };
-pub use signer::{MAX_OPEN_SESSIONS, NONCE_LIFE, Signer};
+pub use signer::{MAX_GIVEN, MAX_OPEN_SESSIONS, NONCE_LIFE, Signer};
 
 use crate::party::PartyId;
 use crate::session::SessionId;

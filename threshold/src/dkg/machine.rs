@@ -10,6 +10,7 @@ use crate::keyset::{GroupKey, PublicKeys};
 use crate::party::PartyId;
 use crate::session::Timestamp;
 use frost_secp256k1_tr::keys::dkg as frost;
+use frost_secp256k1_tr::keys::dkg::round1::Package;
 use rand::{CryptoRng, RngCore};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -25,6 +26,8 @@ pub struct Session {
     pub(super) seed: Zeroizing<[u8; 32]>,
     pub(super) phase: Phase,
     pub(super) round1: BTreeMap<PartyId, DkgMessage>,
+    /// The first-round messages of others as the crate reads them.
+    pub(super) packages: BTreeMap<PartyId, Package>,
     pub(super) echoes: BTreeMap<PartyId, [u8; 32]>,
     pub(super) round2: BTreeMap<PartyId, DkgMessage>,
     pub(super) ready: BTreeMap<PartyId, Vec<Ready>>,
@@ -113,6 +116,7 @@ impl Session {
     ) -> Self {
         Self {
             round1: BTreeMap::from([(config.me, message)]),
+            packages: BTreeMap::new(),
             config,
             seed,
             phase: Phase::RoundOne(secret),
@@ -203,8 +207,9 @@ impl Session {
         let verdict = message.body().check(&self.config);
         seats.insert(from, message.clone());
         self.effects.push_back(Effect::Persist(Change::Received(message)));
-        if let Err(why) = verdict {
-            self.fail(vec![from], why);
+        match verdict {
+            Ok(package) => self.packages.extend(package.map(|package| (from, package))),
+            Err(why) => self.fail(vec![from], why),
         }
         Ok(())
     }

@@ -107,11 +107,11 @@ impl Body {
         }
     }
 
-    /// Check what can be checked of a body alone.
-    pub(super) fn check(&self, config: &Config) -> Result<(), Why> {
+    /// Check what can be checked of a body alone, and read the FROST package if it is one.
+    pub(super) fn check(&self, config: &Config) -> Result<Option<Package>, Why> {
         match self {
-            Self::Round1(round1) => round1.parse(config.threshold.t()).map(drop),
-            Self::Round2(round2) if round2.ciphertexts.len() == usize::from(config.threshold.n()) => Ok(()),
+            Self::Round1(round1) => round1.parse(config.threshold.t()).map(Some),
+            Self::Round2(round2) if round2.ciphertexts.len() == usize::from(config.threshold.n()) => Ok(None),
             Self::Round2(_) => Err(Why::Ciphertexts),
         }
     }

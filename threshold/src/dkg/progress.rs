@@ -154,13 +154,11 @@ impl Session {
     }
 
     fn others_packages(&self) -> Result<BTreeMap<Identifier, round1::Package>, Blame> {
-        let t = self.config.threshold.t();
-        let parse = |party: PartyId| {
-            let round1 = self.round1.get(&party).and_then(first_round).ok_or((vec![party], Why::Package))?;
-            let package = round1.parse(t).map_err(|why| (vec![party], why))?;
-            Ok((party.identifier(), package))
+        let package = |party: PartyId| {
+            let package = self.packages.get(&party).ok_or((vec![party], Why::Package))?;
+            Ok((party.identifier(), package.clone()))
         };
-        self.config.others().map(parse).collect()
+        self.config.others().map(package).collect()
     }
 
     fn blame(&self, error: &frost::Error, why: Why) -> Blame {

@@ -1,6 +1,6 @@
 //! From `t` shares to a signature, or to the names of those whose shares are wrong.
 
-use super::message::{Shares, SigningPackage};
+use super::message::Shares;
 use super::plan::Task;
 use crate::keyset::PublicKeys;
 use crate::party::PartyId;
@@ -14,14 +14,13 @@ pub(super) fn read(shares: &Shares) -> Vec<SignatureShare> {
     shares.list.iter().map_while(|share| SignatureShare::deserialize(share).ok()).collect()
 }
 
-/// Every signature, or the parties whose shares are wrong.
+/// Every signature, or the parties whose shares are wrong. Nobody is named if the fault is ours.
 pub(super) fn add_up(
     tasks: &[Task],
     keys: &PublicKeys,
-    package: &SigningPackage,
+    packages: &[frost::SigningPackage],
     shares: &BTreeMap<PartyId, Shares>,
 ) -> Result<Vec<[u8; 64]>, Vec<PartyId>> {
-    let packages = package.open(tasks).map_err(|_| vec![])?;
     let mut lists = vec![BTreeMap::new(); tasks.len()];
     for (party, shares) in shares {
         for (list, share) in lists.iter_mut().zip(read(shares)) {
@@ -30,17 +29,15 @@ pub(super) fn add_up(
     }
     let secp = Secp256k1::verification_only();
     let (mut signatures, mut culprits) = (vec![], BTreeSet::new());
-    for ((task, package), shares_of_task) in tasks.iter().zip(&packages).zip(&lists) {
-        let public = |tweak: Option<&_>| keys.package(shares.keys(), tweak);
-        match task.aggregate(package, shares_of_task, public) {
+    for ((task, package), shares_of_task) in tasks.iter().zip(packages).zip(&lists) {
+        match task.aggregate(package, shares_of_task, keys) {
             Ok(signature) if task.accepts(&secp, &signature) => signatures.push(signature),
-            Ok(_) => return Err(vec![]),
-            Err(error) => {
-                let named: Vec<frost::Identifier> = error.culprits();
-                culprits.extend(named.iter().filter_map(|id| PartyId::find(id, keys.threshold().n())));
+            _ => {
+                let named = task.cheaters(package, shares_of_task, keys, shares.keys());
                 if named.is_empty() {
                     return Err(vec![]);
                 }
+                culprits.extend(named);
             }
         }
     }

@@ -3,12 +3,14 @@
 use super::Rejected;
 use super::aggregate::{add_up, read};
 use super::ceremony::{Effect, Failure, Input, Outcome, ROUND_TIMEOUT, Step, Waiting};
-use super::message::{self, Commitment, Commitments, Refusal, Shares, SigningPackage};
+use super::message::{self, Commitments, Refusal, Shares, SigningPackage};
 use super::plan::{Task, plan};
 use super::request::{BadRequest, Request, RequestId};
 use crate::keyset::PublicKeys;
 use crate::party::PartyId;
 use crate::session::{SessionId, Timestamp};
+use frost::round1::SigningCommitments;
+use frost_secp256k1_tr as frost;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -34,14 +36,23 @@ pub struct Coordinator {
 
 #[derive(Debug)]
 enum Phase {
-    Commit(BTreeMap<PartyId, Vec<Commitment>>),
+    Commit(BTreeMap<PartyId, Committed>),
     Sign {
         package: SigningPackage,
+        /// The same as the crate reads it, one for each signature.
+        packages: Vec<frost::SigningPackage>,
         shares: BTreeMap<PartyId, Shares>,
     },
     /// Seats that have not answered yet.
     Reasons(BTreeSet<PartyId>),
     Closed,
+}
+
+/// What a seat committed to: its bytes, and the points that they are.
+#[derive(Debug)]
+struct Committed {
+    said: Commitments,
+    points: Vec<SigningCommitments>,
 }
 
 #[derive(Debug, Clone)]
@@ -176,13 +187,14 @@ impl Coordinator {
 
     fn committed(&mut self, from: PartyId, said: Commitments, now: Timestamp) -> Result<(), Rejected> {
         self.seated_in(from, said.session)?;
-        let valid = message::valid(&said.list, self.tasks.len());
         match &mut self.phase {
             Phase::Commit(commitments) => match commitments.get(&from) {
-                Some(first) if *first == said.list => return Ok(()),
+                Some(first) if first.said == said => return Ok(()),
                 Some(_) => return Err(Rejected::Duplicate(from)),
-                None if valid => drop(commitments.insert(from, said.list)),
-                None => self.unseat([from], &Verdict::Faulty, now),
+                None => match message::points(&said.list, self.tasks.len()) {
+                    Some(points) => drop(commitments.insert(from, Committed { said, points })),
+                    None => self.unseat([from], &Verdict::Faulty, now),
+                },
             },
             Phase::Sign { package, .. } if package.commitments.get(&from) == Some(&said.list) => {
                 return Ok(());
@@ -272,26 +284,36 @@ impl Coordinator {
     fn advance(&mut self, now: Timestamp) {
         match &mut self.phase {
             Phase::Commit(commitments) if commitments.len() == self.seats.len() => {
-                let commitments = std::mem::take(commitments);
-                let package = SigningPackage { session: self.session, request: self.request, commitments };
-                let asks = self.seats.iter().map(|party| Effect::AskSign(*party, package.clone()));
-                self.effects.extend(asks);
-                self.phase = Phase::Sign { package, shares: BTreeMap::new() };
-                self.wake(now);
+                let committed = std::mem::take(commitments);
+                self.demand_shares(committed, now);
             }
-            Phase::Sign { package, shares } if shares.len() == self.seats.len() => {
-                match add_up(&self.tasks, &self.keys, package, shares) {
+            Phase::Sign { packages, shares, .. } if shares.len() == self.seats.len() => {
+                match add_up(&self.tasks, &self.keys, packages, shares) {
                     Ok(signatures) => self.close(Outcome::Signed(signatures)),
                     // nobody to blame is a fault of ours; it must not run for ever
-                    Err(culprits) if culprits.is_empty() => self.close(Outcome::Failed(self.failure())),
+                    Err(culprits) if culprits.is_empty() => self.close(Outcome::Failed(self.verdicts())),
                     Err(culprits) => self.unseat(culprits, &Verdict::Faulty, now),
                 }
             }
             Phase::Reasons(missing) if missing.is_empty() => {
-                self.close(Outcome::Failed(self.failure()));
+                self.close(Outcome::Failed(self.verdicts()));
             }
             _ => {}
         }
+    }
+
+    /// All seats committed: ask each for its shares, over the commitments of all.
+    fn demand_shares(&mut self, committed: BTreeMap<PartyId, Committed>, now: Timestamp) {
+        let (mut commitments, mut points) = (BTreeMap::new(), BTreeMap::new());
+        for (party, committed) in committed {
+            commitments.insert(party, committed.said.list);
+            points.insert(party, committed.points);
+        }
+        let package = SigningPackage { session: self.session, request: self.request, commitments };
+        self.effects.extend(self.seats.iter().map(|party| Effect::AskSign(*party, package.clone())));
+        let packages = message::packages(&self.tasks, &points);
+        self.phase = Phase::Sign { package, packages, shares: BTreeMap::new() };
+        self.wake(now);
     }
 
     fn wake(&mut self, now: Timestamp) {
@@ -304,7 +326,10 @@ impl Coordinator {
         self.effects.push_back(Effect::Done(outcome));
     }
 
-    fn failure(&self) -> Failure {
+    /// Who did not sign so far, and why: also after the others signed without them. A verdict for this
+    /// ceremony only.
+    #[must_use]
+    pub fn verdicts(&self) -> Failure {
         let mut failure = Failure::default();
         for (party, verdict) in &self.verdicts {
             match verdict {

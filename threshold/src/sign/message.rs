@@ -135,26 +135,38 @@ fn read(commitment: &Commitment) -> Option<SigningCommitments> {
     Some(SigningCommitments::new(point(hiding)?, point(binding)?))
 }
 
-/// Whether these are valid commitments for `count` signatures.
-pub(super) fn valid(list: &[Commitment], count: usize) -> bool {
-    list.len() == count && list.iter().all(|commitment| read(commitment).is_some())
+/// The points of a party's commitments, if they are valid ones for `count` signatures.
+pub(super) fn points(list: &[Commitment], count: usize) -> Option<Vec<SigningCommitments>> {
+    if list.len() != count {
+        return None;
+    }
+    list.iter().map(read).collect()
+}
+
+/// One FROST package for each signature, from the points of every seat.
+pub(super) fn packages(
+    tasks: &[Task],
+    seats: &BTreeMap<PartyId, Vec<SigningCommitments>>,
+) -> Vec<frost::SigningPackage> {
+    let mut lists = vec![BTreeMap::new(); tasks.len()];
+    for (party, points) in seats {
+        let identifier = party.identifier();
+        for (list, commitments) in lists.iter_mut().zip(points) {
+            list.insert(identifier, *commitments);
+        }
+    }
+    let packages = lists.into_iter().zip(tasks);
+    packages.map(|(list, task)| frost::SigningPackage::new(list, &task.message)).collect()
 }
 
 impl SigningPackage {
     /// One FROST package for each signature.
     pub(super) fn open(&self, tasks: &[Task]) -> Result<Vec<frost::SigningPackage>, Rejected> {
-        let mut lists = vec![BTreeMap::new(); tasks.len()];
-        for (party, list) in &self.commitments {
-            let bad = Rejected::Malformed(*party);
-            if list.len() != tasks.len() {
-                return Err(bad);
-            }
-            for (commitments, commitment) in lists.iter_mut().zip(list) {
-                let commitment = read(commitment).ok_or(bad.clone())?;
-                commitments.insert(party.identifier(), commitment);
-            }
-        }
-        let packages = lists.into_iter().zip(tasks);
-        Ok(packages.map(|(list, task)| frost::SigningPackage::new(list, &task.message)).collect())
+        let read = |(party, list): (&PartyId, &Vec<Commitment>)| {
+            let points = points(list, tasks.len()).ok_or(Rejected::Malformed(*party))?;
+            Ok::<_, Rejected>((*party, points))
+        };
+        let seats = self.commitments.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(packages(tasks, &seats))
     }
 }

@@ -3,13 +3,15 @@
 use super::request::{BadRequest, Request, TransactionRequest};
 use crate::derive;
 use crate::keyset::{KeyError, KeyShare, PublicKeys, verifying_key};
+use crate::party::PartyId;
 use bitcoin::hashes::Hash;
 use bitcoin::key::TweakedPublicKey;
 use bitcoin::secp256k1::{All, Message, PublicKey, Scalar, Secp256k1, SecretKey, XOnlyPublicKey, schnorr};
 use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
 use bitcoin::{ScriptBuf, TxOut};
-use frost::keys::{KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
+use frost::keys::{KeyPackage, PublicKeyPackage, SigningShare, Tweak};
 use frost::{round1::SigningNonces, round2::SignatureShare};
+use frost_core::{CheaterDetection, aggregate_custom};
 use frost_secp256k1_tr as frost;
 use std::collections::BTreeMap;
 
@@ -98,24 +100,45 @@ impl Task {
         }
     }
 
-    /// Add the shares up and verify the signature. The error names the first party whose share is wrong.
+    /// Add the shares up and verify the signature, under the group key alone: the parties' own keys are
+    /// worked out only when somebody is to be named ([`cheaters`](Self::cheaters)).
     pub(super) fn aggregate(
         &self,
         package: &frost::SigningPackage,
         shares: &BTreeMap<frost::Identifier, SignatureShare>,
-        public: impl Fn(Option<&PublicKey>) -> Result<PublicKeyPackage, KeyError>,
+        keys: &PublicKeys,
     ) -> Result<[u8; 64], frost::Error> {
-        let public = public(self.child.as_ref().map(|child| &child.point))
-            .map_err(|_| frost::Error::MalformedVerifyingKey)?;
-        let signature = match &self.child {
-            None => frost::aggregate(package, shares, &public)?,
-            Some(child) => {
-                let root = child.merkle_root.as_ref().map(|root| &root[..]);
-                frost::aggregate_with_tweak(package, shares, &public, root)?
-            }
-        };
+        let public = self.public(keys, [].iter()).map_err(|_| frost::Error::MalformedVerifyingKey)?;
+        let signature = aggregate_custom(package, shares, &public, CheaterDetection::Disabled)?;
         let bytes = signature.serialize()?;
         bytes.try_into().map_err(|_| frost::Error::MalformedSignature)
+    }
+
+    /// All parties whose share of this signature is wrong.
+    pub(super) fn cheaters<'a>(
+        &self,
+        package: &frost::SigningPackage,
+        shares: &BTreeMap<frost::Identifier, SignatureShare>,
+        keys: &PublicKeys,
+        parties: impl Iterator<Item = &'a PartyId>,
+    ) -> Vec<PartyId> {
+        let Ok(public) = self.public(keys, parties) else { return vec![] };
+        let Err(error) = aggregate_custom(package, shares, &public, CheaterDetection::AllCheaters) else {
+            return vec![];
+        };
+        let named: Vec<frost::Identifier> = error.culprits();
+        named.iter().filter_map(|id| PartyId::find(id, keys.threshold().n())).collect()
+    }
+
+    /// The keys that this signature and these parties' shares of it are verified under.
+    fn public<'a>(
+        &self,
+        keys: &PublicKeys,
+        parties: impl Iterator<Item = &'a PartyId>,
+    ) -> Result<PublicKeyPackage, KeyError> {
+        let Some(child) = &self.child else { return keys.package(parties, None) };
+        let public = keys.package(parties, Some(&child.point))?;
+        Ok(public.tweak(child.merkle_root.as_ref()))
     }
 
     /// Whether Bitcoin's own library accepts the signature: an implementation that shares no code with the
@@ -148,7 +171,8 @@ impl ChildKey {
         Ok(KeyPackage::new(
             *package.identifier(),
             signing,
-            VerifyingShare::from(signing),
+            // not this child's: signing does not look at it, and to work it out costs as much as a nonce
+            *package.verifying_share(),
             verifying_key(&group)?,
             *package.min_signers(),
         ))

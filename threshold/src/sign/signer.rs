@@ -1,6 +1,7 @@
 //! The signer: a member's share at work.
 
 use super::Rejected;
+use super::given::Given;
 use super::message::{self, Commitments, Shares, SigningPackage};
 use super::nonce::OneShot;
 use super::plan::{Task, plan};
@@ -17,6 +18,9 @@ pub const NONCE_LIFE: Duration = Duration::from_secs(60);
 /// Most sessions that one coordinator has open here at once: no coordinator can take the seats of another.
 /// With 200 inputs each, those of 100 coordinators hold some tens of megabytes.
 pub const MAX_OPEN_SESSIONS: usize = 8;
+/// Most sessions in which we gave shares and wait for a signature to be seen. With 200 inputs and 100
+/// parties each, some tens of megabytes.
+pub const MAX_GIVEN: usize = 32;
 
 /// A member's share at work, for one key.
 ///
@@ -31,6 +35,8 @@ pub struct Signer {
     keys: PublicKeys,
     /// A session is its coordinator's: what one asks does nothing to the sessions of another.
     open: BTreeMap<(PartyId, RequestId), Open>,
+    /// By coordinator and its name for the session.
+    given: BTreeMap<(PartyId, SessionId), Given>,
 }
 
 #[derive(Debug)]
@@ -50,7 +56,7 @@ impl Signer {
     /// [`KeyError::Mismatch`] if it is no share of this key.
     pub fn new(share: KeyShare, keys: PublicKeys) -> Result<Self, KeyError> {
         share.check(&keys)?;
-        Ok(Self { share, keys, open: BTreeMap::new() })
+        Ok(Self { share, keys, open: BTreeMap::new(), given: BTreeMap::new() })
     }
 
     /// Whose share it is.
@@ -130,8 +136,47 @@ impl Signer {
         let packages = package.open(&open.tasks)?;
         // from here on this session cannot sign again, whatever happens
         let open = self.open.remove(&place).ok_or(none)?;
-        let shares = open.nonces.spend(&open.tasks, &packages, &self.share);
-        Ok(Shares { session, list: shares.map_err(|_| Rejected::Failed(session))? })
+        let list = open.nonces.spend(&open.tasks, &packages, &self.share);
+        let shares = Shares { session, list: list.map_err(|_| Rejected::Failed(session))? };
+        let ours = (self.party(), shares.clone());
+        self.keep(coordinator, Given::new(open.tasks, package.clone(), ours, now.after(NONCE_LIFE)));
+        Ok(shares)
+    }
+
+    /// What we gave in a session, and the other seats of it: to be told to them if no signature is seen.
+    #[must_use]
+    pub fn given(&self, coordinator: PartyId, session: SessionId) -> Option<(&Shares, Vec<PartyId>)> {
+        let given = self.given.get(&(coordinator, session))?;
+        let others = given.seats().filter(|party| *party != self.party());
+        Some((given.of(self.party())?, others.collect()))
+    }
+
+    /// Another seat of a session in which we gave shares told us its own. The signatures, once all are here.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejected::NoSuchSession`] if we gave none there; [`Rejected::NoSeat`], [`Rejected::Duplicate`];
+    /// [`Rejected::Malformed`] names a party whose shares are wrong.
+    pub fn told(
+        &mut self,
+        coordinator: PartyId,
+        from: PartyId,
+        shares: Shares,
+    ) -> Result<Option<Vec<[u8; 64]>>, Rejected> {
+        let session = shares.session;
+        let given = self.given.get_mut(&(coordinator, session)).ok_or(Rejected::NoSuchSession(session))?;
+        given.take(from, shares, &self.keys)
+    }
+
+    /// Keep what we gave, in the place of the oldest if there is no more room.
+    fn keep(&mut self, coordinator: PartyId, given: Given) {
+        if self.given.len() >= MAX_GIVEN
+            && let Some(oldest) = self.given.iter().min_by_key(|(_, given)| given.expires)
+        {
+            let oldest = *oldest.0;
+            self.given.remove(&oldest);
+        }
+        self.given.insert((coordinator, given.session()), given);
     }
 
     /// The session of this name that this coordinator opened.
@@ -144,6 +189,7 @@ impl Signer {
     /// Drop expired nonces. Every call does so; call it on a timer too, so that they do not linger.
     pub fn expire(&mut self, now: Timestamp) {
         self.open.retain(|_, open| now < open.expires);
+        self.given.retain(|_, given| now < given.expires);
     }
 
     /// Drop the nonces of a request, when the caller is no longer willing.

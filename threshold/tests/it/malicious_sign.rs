@@ -454,5 +454,8 @@ fn with_n_minus_t_silent_or_lying_it_is_signed_within_two_time_outs() {
         let Some(sign::Outcome::Signed(signatures)) = outcome else { panic!("{outcome:?}") };
         assert!(verifies(&signatures[0], CERTIFICATE.message(), &keys.public.group().x_only()));
         assert!(timeouts <= 2, "{timeouts} time-outs");
+        let verdicts = coordinator.verdicts();
+        let named = if lying { verdicts.faulty } else { verdicts.silent };
+        assert_eq!(named, ranked(&[1, 2]), "each is named, though the others signed");
     }
 }
