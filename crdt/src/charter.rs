@@ -64,6 +64,8 @@ pub enum ThresholdRule {
     Standard,
     /// The standard number, or this one where it is larger.
     AtLeast(u16),
+    /// A majority, or this number where it is larger.
+    MajorityOr(u16),
 }
 
 impl ThresholdRule {
@@ -74,6 +76,7 @@ impl ThresholdRule {
         match self {
             Self::Standard => standard,
             Self::AtLeast(least) => standard.max(usize::from(least)),
+            Self::MajorityOr(least) => (co_signers / 2 + 1).max(usize::from(least)),
         }
     }
 }

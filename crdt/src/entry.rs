@@ -1,13 +1,13 @@
 //! The one thing members sign: an entry in their own chain (§4).
 
 use crate::Height;
-use crate::bounded::AtMost;
+use crate::bounded::{AtMost, list};
 use crate::certificate::{Certificate, Signature};
 use crate::edit::Edit;
 use crate::governance::{Ballot, CloseStatement, Disburse, Proposal};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
-use crate::limits::ADDRESSES_MAX;
+use crate::limits::{ADDRESSES_MAX, CO_SIGNERS_MAX};
 use crate::receipt::Receipt;
 use crate::text::{Line, Note};
 use crate::treasury::GroupKey;
@@ -108,6 +108,8 @@ pub enum Payload {
     },
     /// Work that a farm of the author did for the guild. What it counts for is asked when it is counted.
     Receipt(Box<Receipt>),
+    /// A key generation among fewer, called by who writes it and joined by who repeats it.
+    Attempt(Attempt),
 }
 
 impl Payload {
@@ -133,6 +135,7 @@ impl Payload {
             Self::Pause { .. } => "pause",
             Self::Delegate { .. } => "delegate",
             Self::Receipt(_) => "receipt",
+            Self::Attempt(_) => "attempt",
         }
     }
 }
@@ -159,6 +162,18 @@ pub struct KeyReady {
     pub group_key: GroupKey,
     /// The hash of the whole key generation, the same for all.
     pub transcript: Digest,
+}
+
+/// See [`Payload::Attempt`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The epoch the key is for.
+    pub epoch: u32,
+    /// Which attempt, from 2: the first is among all co-signers, and nobody has to call it.
+    pub attempt: u32,
+    /// Who makes the key, in the order of the charter's seats.
+    #[serde(deserialize_with = "list::<MemberId, _, CO_SIGNERS_MAX>")]
+    pub set: Vec<MemberId>,
 }
 
 /// A bounded list of multiaddresses.

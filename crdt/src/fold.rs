@@ -9,6 +9,7 @@
 //! proofs are checked again when the key changes.
 
 mod judge;
+mod key;
 mod said;
 
 use crate::Height;
@@ -239,6 +240,10 @@ impl Fold {
             ready.remove(author);
             !ready.is_empty()
         });
+        state.attempts.retain(|_, attempts| {
+            attempts.remove(author);
+            !attempts.is_empty()
+        });
         if let Some(key) = &mut state.key {
             key.tests.remove(author);
             key.founding.remove(author);
@@ -288,6 +293,8 @@ impl Fold {
         if self.state.key.as_ref().map(|key| &key.ready) == agreed.as_ref() {
             return;
         }
+        let seats = agreed.as_ref().map_or_else(Vec::new, |ready| self.seats_of(ready));
+        self.state.co_signers = if seats.is_empty() { self.charter.co_signers.clone() } else { seats };
         self.state.key =
             agreed.map(|ready| EpochKey { ready, tests: BTreeMap::new(), founding: BTreeMap::new() });
         self.state.proposals.values_mut().for_each(|proposal| proposal.certificates.clear());
@@ -323,6 +330,7 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         echoes: BTreeMap::new(),
         key_ready: BTreeMap::new(),
         key: None,
+        attempts: BTreeMap::new(),
         proposals: BTreeMap::new(),
         statements: BTreeMap::new(),
         exits: BTreeMap::new(),

@@ -36,6 +36,8 @@ pub const WANTED_MAX: usize = 64;
 pub const MEMBERS_MAX: usize = 1_000;
 /// Co-signers of a treasury.
 pub const CO_SIGNERS_MAX: usize = 100;
+/// Attempts at the key of an epoch: more than half a year of them.
+pub const ATTEMPTS_MAX: u32 = 64;
 /// Outputs that one decision may pay: 500 of the longest address type fill two thirds of an entry, and with
 /// 200 inputs a third of what nodes relay.
 pub const OUTPUTS_MAX: usize = 500;

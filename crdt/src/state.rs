@@ -3,7 +3,7 @@
 
 use crate::certificate::{Body, Certificate, Signature};
 use crate::charter::ClassRule;
-use crate::entry::{Addresses, Invite, KeyReady};
+use crate::entry::{Addresses, Attempt, Invite, KeyReady};
 use crate::governance::{Choice, Effect, Output, Payable, Proposal, Seen, Spend};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
@@ -24,7 +24,7 @@ pub struct State {
     pub block_hash: BlockHash,
     /// The roll.
     pub members: BTreeMap<MemberId, Member>,
-    /// Who holds shares of the current key, in seat order.
+    /// Who holds shares of the current key, in seat order; who is to make it, as long as there is none.
     pub co_signers: Vec<MemberId>,
     /// The rule for spends.
     pub spend_rule: ClassRule,
@@ -34,8 +34,11 @@ pub struct State {
     pub echoes: BTreeMap<(u32, u32), BTreeMap<MemberId, Digest>>,
     /// Keys that co-signers stored: (epoch, attempt) → co-signer → what it has.
     pub key_ready: BTreeMap<(u32, u32), BTreeMap<MemberId, KeyReady>>,
-    /// The key of the epoch, once all co-signers stored it.
+    /// The key of the epoch, once all who made it stored it.
     pub key: Option<EpochKey>,
+    /// Key generations among fewer, by who called or joined them: (epoch, attempt) → co-signer → at this
+    /// height, among these.
+    pub attempts: BTreeMap<(u32, u32), BTreeMap<MemberId, (Height, Attempt)>>,
     /// All proposals.
     pub proposals: BTreeMap<ProposalId, ProposalState>,
     /// What co-signers had seen of votes when they closed: close → co-signer → its statement.

@@ -65,6 +65,11 @@ pub enum Ignored {
     /// Signed by the group, but not for what was proposed.
     #[error("certifies something else than was proposed")]
     OtherBody,
+    /// A key generation among people who cannot make a key of this guild.
+    #[error(
+        "an attempt from the second on names co-signers in seat order, itself among them, and enough to sign"
+    )]
+    BadAttempt,
     /// An invitation of a key that nobody can have.
     #[error("the invited key: {0}")]
     Guest(MemberKeyError),

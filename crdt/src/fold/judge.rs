@@ -1,12 +1,11 @@
 //! What one entry does to the state, or why it does nothing.
 
 use super::{Fold, Place};
-use crate::certificate::{Body, Certificate, CertificateError, Signature, key_test_digest};
+use crate::certificate::{Body, Certificate, CertificateError};
 use crate::change::Change;
 use crate::document::Document;
-use crate::entry::{Entry, Invite, KeyReady, Payload};
+use crate::entry::{Entry, Invite, Payload};
 use crate::governance::{Ballot, Choice, Proposal};
-use crate::hash::Digest;
 use crate::id::{MemberId, ProposalId};
 use crate::limits;
 use crate::signed::Signed;
@@ -59,6 +58,7 @@ impl Fold {
             Payload::Receipt(receipt) => {
                 receipt.check(entry.guild, author).map_err(Ignored::Receipt)?;
             }
+            Payload::Attempt(attempt) => return self.attempt(document, entry, attempt),
         }
         Ok(())
     }
@@ -85,63 +85,6 @@ impl Fold {
     pub(super) fn co_signer(&self, member: &MemberId) -> Result<(), Ignored> {
         let known = self.state.co_signers.contains(member);
         if known { Ok(()) } else { Err(Ignored::NotACoSigner(*member)) }
-    }
-
-    fn echo(&mut self, entry: &Entry, attempt: (u32, u32), round1: Digest) -> Result<(), Ignored> {
-        self.co_signer(&entry.author)?;
-        let echoes = self.state.echoes.entry(attempt).or_default();
-        if echoes.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        echoes.insert(entry.author, round1);
-        self.changes.push(Change::KeyStep(entry.author));
-        Ok(())
-    }
-
-    fn key_ready(&mut self, document: &Document, entry: &Entry, ready: &KeyReady) -> Result<(), Ignored> {
-        self.co_signer(&entry.author)?;
-        let all = self.state.key_ready.entry((ready.epoch, ready.attempt)).or_default();
-        if all.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        all.insert(entry.author, ready.clone());
-        self.changes.push(Change::KeyStep(entry.author));
-        self.agree_on_key(document);
-        Ok(())
-    }
-
-    /// The newest key that every co-signer stored. A co-signer whose word fell in its own fork cannot take
-    /// the key from the others: those who remain must agree, and be enough to sign.
-    pub(super) fn agreed_key(&self) -> Option<KeyReady> {
-        let attempts = self.state.key_ready.iter().rev().filter(|((epoch, _), _)| *epoch == 1);
-        let agreed = |all: &BTreeMap<MemberId, KeyReady>| {
-            let ready = all.values().next()?;
-            let silent = |member: &&MemberId| !all.contains_key(*member);
-            let excused = |member: &MemberId| {
-                self.state.members.get(member).is_some_and(|member| member.forked.is_some())
-            };
-            let complete = self.state.co_signers.iter().filter(silent).all(excused);
-            let enough = all.len() >= self.charter.signers_needed();
-            (complete && enough && all.values().all(|other| other == ready)).then(|| ready.clone())
-        };
-        attempts.map(|(_, all)| all).find_map(agreed)
-    }
-
-    /// Anybody may show a test signature: it proves itself.
-    fn key_test(&mut self, entry: &Entry, epoch: u32, signature: &Signature) -> Result<(), Ignored> {
-        self.proofs.insert(place(entry));
-        let guild = self.state.guild;
-        let key = self.state.key.as_mut().filter(|key| key.ready.epoch == epoch).ok_or(Ignored::NoKey)?;
-        if key.tests.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        let digest = key_test_digest(guild, epoch, key.ready.transcript);
-        if !signature.verifies(digest, key.ready.group_key) {
-            return Err(Ignored::BadSignature);
-        }
-        key.tests.insert(entry.author, signature.clone());
-        self.changes.push(Change::KeyTested);
-        Ok(())
     }
 
     fn propose(&mut self, document: &Document, signed: &Signed, proposal: &Proposal) -> Result<(), Ignored> {
