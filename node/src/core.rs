@@ -3,6 +3,7 @@
 
 mod answers;
 pub mod ask;
+mod attempts;
 mod blocks;
 mod books;
 mod ceremony;
@@ -11,12 +12,14 @@ mod commands;
 mod custody;
 mod decided;
 mod decisions;
+mod given;
 mod keygen;
 mod lifecycle;
 mod money;
 mod payments;
 mod peers;
 mod record;
+mod seats;
 mod transcript;
 mod workspace;
 
@@ -37,7 +40,7 @@ use crdt::{
 };
 use ed25519_dalek::SigningKey;
 use rand::{CryptoRng, RngCore};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use threshold::sign::Signer;
@@ -69,6 +72,8 @@ pub enum Input {
     Verified(u64, Result<Vec<Signed>, NotAnEntry>),
     /// Time passed.
     Tick,
+    /// All effects before [`Effect::Continue`] were carried out.
+    Continue,
 }
 
 /// What a node asks of its shell.
@@ -105,6 +110,8 @@ pub enum Effect {
     Broadcast(ProposalId, Transaction),
     /// Answer a person.
     Reply(u64, Outcome<Answer>),
+    /// Come back with [`Input::Continue`]: long work that others need not wait for.
+    Continue,
 }
 
 /// What a node is started with.
@@ -162,13 +169,17 @@ pub struct Node {
     treasury: Option<Treasury>,
     /// What the treasury looks like; none when it changed and nobody asked since.
     view: OnceCell<Arc<wallet::View>>,
+    built: RefCell<Option<(payments::Recipe, wallet::CheckedTx)>>,
     follow_anew: bool,
     signer: Option<Signer>,
     record: transcript::KeyRecord,
     keygen: keygen::Keygen,
     peers: peers::Peers,
     ceremonies: BTreeMap<Subject, Ceremony>,
-    /// Look for what is due: at each tick, not at every word of a peer, which would cost less than the look.
+    seats: seats::Seats,
+    given: given::Given,
+    /// Look for what is due: at each tick and each proof, not at every word of a peer, which would cost less
+    /// than the look.
     look_for_due: bool,
     decisions: decisions::Local,
     /// Spends of the treasury that nobody decided, as the chain shows them now.
@@ -231,12 +242,15 @@ impl Node {
             chain: blocks::Chain::default(),
             treasury: None,
             view: OnceCell::new(),
+            built: RefCell::new(None),
             follow_anew: false,
             signer: None,
             record: transcript::KeyRecord::new(start.share_locked),
-            keygen: keygen::Keygen::new(start.keygen),
+            keygen: keygen::Keygen::new(start.keygen, &start.charter.co_signers),
             peers: peers::Peers::new(start.bootstrap),
             ceremonies: BTreeMap::new(),
+            seats: seats::Seats::default(),
+            given: given::Given::new(),
             look_for_due: true,
             decisions: decisions::Local::from_records(&start.records)?,
             alarms: Vec::new(),
@@ -264,7 +278,7 @@ impl Node {
     /// Take one input.
     pub fn handle(&mut self, input: Input, now: Timestamp) {
         self.now = now;
-        self.look_for_due |= !matches!(input, Input::Net(_) | Input::Verified(..));
+        self.look_for_due |= !matches!(input, Input::Net(_) | Input::Verified(..) | Input::Continue);
         match input {
             Input::Net(event) => self.on_net(event),
             Input::Chain(update) => self.on_chain(*update),
@@ -274,6 +288,7 @@ impl Node {
             Input::Command(number, command) => self.on_command(number, command),
             Input::Verified(number, entries) => self.on_verified(number, entries),
             Input::Tick => self.on_tick(),
+            Input::Continue => self.do_own_part(),
         }
         self.follow_document();
         self.proceed();
@@ -315,6 +330,7 @@ impl Node {
         self.fetch_transcript();
         self.open_treasury_when_ready();
         self.drive_ceremonies();
+        self.answer_waiting();
     }
 
     /// Take in what is new in the document.
@@ -324,6 +340,7 @@ impl Node {
             return;
         }
         self.books.age();
+        self.seats.news = true;
         let changes = self.fold.follow(&self.document, touched);
         let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
         self.tell(changes);
@@ -346,6 +363,7 @@ impl Node {
         let rekeyed =
             |change: &Change| matches!(change, Change::Certified(_) | Change::Key | Change::Forked(_));
         if changes.iter().any(rekeyed) {
+            self.look_for_due = true;
             self.note_certificates();
         }
         if changes.iter().any(|change| matches!(change, Change::Invited(_) | Change::Forked(_))) {
@@ -362,6 +380,7 @@ impl Node {
         self.tend_peers();
         self.tick_keygen();
         self.tick_ceremonies();
+        self.tell_given();
         self.rebroadcast();
         self.note_waits();
     }

@@ -331,6 +331,7 @@ impl Daemon {
                     // what finds the queue full is sent again with the next round
                     drop(self.chain.try_send(chain::Question::Broadcast(decision, transaction)));
                 }
+                Effect::Continue => self.node.handle(Input::Continue, now()),
                 Effect::Reply(number, answer) => {
                     if let Some(reply) = self.replies.remove(&number) {
                         drop(reply.send(answer));

@@ -20,7 +20,7 @@ impl Node {
     pub(super) fn status(&self) -> Status {
         let state = self.state();
         let key = state.key.as_ref();
-        let ready = state.key_ready.get(&(keygen::EPOCH, keygen::ATTEMPT));
+        let ready = state.key_ready.get(&(keygen::EPOCH, self.keygen.attempt));
         let peers = state.members.keys().filter(|member| **member != self.me);
         Status {
             v: V,
@@ -31,8 +31,8 @@ impl Node {
             network: self.charter.network.to_string(),
             member: self.name(&self.me),
             member_key: self.me.to_string(),
-            signers_needed: self.charter.signers_needed(),
-            co_signers: self.charter.co_signer_count(),
+            signers_needed: self.signers_needed(),
+            co_signers: state.co_signers.len(),
             height: state.height,
             block_hash: state.block_hash.to_string(),
             state_hash: state.hash().to_string(),
@@ -93,8 +93,9 @@ impl Node {
             let todo = "wait: peers are asked for what others said";
             waits.push(wait(lost, vec![], todo));
         }
-        if let Some(why) = &self.keygen.failed {
-            waits.push(wait(&format!("the key generation failed: {why}"), vec![], "found the guild anew"));
+        if let Some((why, _)) = self.keygen.failed.as_ref().filter(|_| self.makes_a_key()) {
+            let what = format!("attempt {} at the key failed: {why}", self.keygen.attempt);
+            waits.push(wait(&what, vec![], "wait: the next attempt is called by a co-signer's node"));
         }
         let unsigned = state.members.values().filter(|member| !member.accepted);
         let unsigned: Vec<String> = unsigned.map(|member| member.name.to_string()).collect();
@@ -106,11 +107,17 @@ impl Node {
             ));
         }
         if let Some(waiting) = self.keygen.waiting().filter(|_| state.founded() && self.signer.is_none()) {
-            let missing = waiting.missing.iter().filter_map(|party| self.seat_of(*party));
+            let missing = waiting.missing.iter().filter_map(|party| self.keygen.member(*party));
             let missing: Vec<String> = missing.map(|member| self.name(&member)).collect();
             if !missing.is_empty() {
-                let what = format!("key generation ({:?})", waiting.step).to_lowercase();
-                waits.push(wait(&what, missing, "their nodes must run: key generation needs all co-signers"));
+                let what = match self.keygen.attempt {
+                    1 => format!("key generation ({:?})", waiting.step).to_lowercase(),
+                    attempt => {
+                        format!("key generation, attempt {attempt} ({:?})", waiting.step).to_lowercase()
+                    }
+                };
+                let todo = "their nodes must run; after 432 blocks the others go on without them";
+                waits.push(wait(&what, missing, todo));
             }
         }
         if state.key.is_some() && state.usable_key().is_none() {
@@ -216,7 +223,7 @@ impl Node {
 
     fn signing(&self, subject: &Subject) -> Signing {
         let order = self.seat_order(subject);
-        let seats = order.iter().take(self.charter.signers_needed()).map(|member| self.name(member));
+        let seats = order.iter().take(self.signers_needed()).map(|member| self.name(member));
         let (missing, next) = self.waits_for(subject).unwrap_or_default();
         let waiting_for = missing.iter().map(|(member, since)| Waiting {
             member: self.name(member),

@@ -1,26 +1,23 @@
 //! Leading a signature: who starts, who is asked, what becomes of the result (§9).
 
 use super::Node;
-use super::peers::Pending;
 use crate::api::dto::{Answer, Ceremony as CeremonyDto, RefusalDto};
 use crate::core::ask::{Ask, Subject};
 use crate::core::custody::Authorised;
 use crate::error::{Code, Failure as Failed};
-use crate::net::protocol::{Request, Response};
+use crate::net::protocol::Response;
 use crdt::certificate::{Certificate, Signature};
 use crdt::{MemberId, Payload};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use threshold::sign::{
-    Commitments, Coordinator, Effect as SignEffect, Failure, Input, Outcome, Refusal, Shares,
+    Commitments, Coordinator, Effect as SignEffect, Failure, Input, Outcome, Refusal, RequestId, Shares,
 };
 use threshold::{PartyId, SessionId, Timestamp, Wire as _};
 use wallet::CheckedTx;
 
 /// How long the next in rank waits before it coordinates instead of a silent one.
 const NEXT_COORDINATOR: Duration = Duration::from_secs(10);
-/// How long after it became due a signature is asked for: other nodes hear of the same ballots and blocks.
-const SETTLE: Duration = Duration::from_millis(1_500);
 /// How long after a failure the same is tried again.
 const RETRY: Duration = Duration::from_secs(20);
 
@@ -61,7 +58,7 @@ impl Node {
         });
         for (subject, ask) in due {
             let ceremony = self.ceremonies.entry(subject).or_insert_with(|| Ceremony::new(now));
-            let turn = ceremony.due_since.after(SETTLE).max(ceremony.not_before);
+            let turn = ceremony.due_since.max(ceremony.not_before);
             if ceremony.running.is_none() && now >= turn && self.signer.is_some() {
                 let late = self.turn_of(&subject).map(|rank| turn.after(NEXT_COORDINATOR * rank));
                 if late.is_some_and(|late| now >= late) {
@@ -72,17 +69,33 @@ impl Node {
         self.run_ceremonies();
     }
 
+    /// The holder of this share of the key.
+    pub(super) fn seat_of(&self, party: PartyId) -> Option<MemberId> {
+        self.state().co_signers.get(usize::from(party.number()).checked_sub(1)?).copied()
+    }
+
+    /// The number of this member's share of the key, or of the one it is to get.
+    pub(super) fn party_of(&self, member: &MemberId) -> Option<PartyId> {
+        let index = self.state().co_signers.iter().position(|seat| seat == member)?;
+        PartyId::new(u16::try_from(index + 1).ok()?).ok()
+    }
+
+    /// t: how many of them sign.
+    pub(super) fn signers_needed(&self) -> usize {
+        self.charter.threshold.of(self.state().co_signers.len())
+    }
+
     /// How many co-signers who are here coordinate before us; none if we are no co-signer.
     fn turn_of(&self, subject: &Subject) -> Option<u32> {
         let here = |member: &&MemberId| **member == self.me || self.peers.connected.contains_key(*member);
-        let ranked = subject.ranked(&self.charter.co_signers);
+        let ranked = subject.ranked(&self.state().co_signers);
         let rank = ranked.iter().filter(here).position(|member| *member == self.me)?;
         u32::try_from(rank).ok()
     }
 
     /// The order in which seats are filled: by rank, those who are not here last.
     pub(super) fn seat_order(&self, subject: &Subject) -> Vec<MemberId> {
-        let mut ranked = subject.ranked(&self.charter.co_signers);
+        let mut ranked = subject.ranked(&self.state().co_signers);
         ranked.sort_by_key(|member| *member != self.me && !self.peers.connected.contains_key(member));
         ranked
     }
@@ -141,7 +154,7 @@ impl Node {
         }
     }
 
-    fn feed(&mut self, subject: Subject, input: Input) {
+    pub(super) fn feed(&mut self, subject: Subject, input: Input) {
         let now = self.now;
         let running = self.ceremonies.get_mut(&subject).and_then(|ceremony| ceremony.running.as_mut());
         if let Some(running) = running
@@ -204,35 +217,10 @@ impl Node {
         running.find_map(|running| Some((running.ask, running.coordinator.next_effect()?)))
     }
 
-    fn ask_commit(&mut self, ask: Ask, party: PartyId, session: SessionId) {
-        let Some(member) = self.seat_of(party) else { return };
-        let subject = ask.subject();
-        let running = self.ceremonies.get(&subject).and_then(|ceremony| ceremony.running.as_ref());
-        let Some(request) = running.map(|running| running.coordinator.request()) else { return };
-        if member == self.me {
-            let input = match self.commit(member, ask, session, request) {
-                Ok(commitments) => Input::Commitments(party, commitments),
-                Err(refusal) => Input::Refused(party, session, refusal),
-            };
-            return self.feed(subject, input);
-        }
-        let session_bytes = session.to_bytes();
-        let request = Request::Commit { ask, session: session_bytes, request: request.to_bytes() };
-        self.ask(member, request, Pending::Commit(ask, party, session));
-    }
-
-    fn ask_sign(&mut self, ask: Ask, party: PartyId, package: threshold::sign::SigningPackage) {
-        let Some(member) = self.seat_of(party) else { return };
-        let session = package.session;
-        if member == self.me {
-            let input = match self.share(member, ask, &package) {
-                Ok(shares) => Input::Shares(party, shares),
-                Err(refusal) => Input::Refused(party, session, refusal),
-            };
-            return self.feed(ask.subject(), input);
-        }
-        let request = Request::Sign { ask, package: package.to_wire() };
-        self.ask(member, request, Pending::Sign(ask, party, session));
+    /// What the running ceremony about `ask` signs.
+    pub(super) fn request_of(&self, ask: &Ask) -> Option<RequestId> {
+        let running = self.ceremonies.get(&ask.subject())?.running.as_ref()?;
+        Some(running.coordinator.request())
     }
 
     fn ceremony_done(&mut self, ask: Ask, outcome: Outcome) {
@@ -241,7 +229,9 @@ impl Node {
         let Some(running) = ceremony.running.take() else { return };
         ceremony.not_before = self.now.after(RETRY);
         let report = match &outcome {
-            Outcome::Signed(_) => self.report(&subject, self.charter.signers_needed(), &Failure::default()),
+            Outcome::Signed(_) => {
+                self.report(&subject, self.signers_needed(), &running.coordinator.verdicts())
+            }
             Outcome::Failed(failure) => self.report(&subject, 0, failure),
         };
         tracing::info!(target: "guild::signing", %subject, signed = report.signed, "ceremony ended");
@@ -268,15 +258,15 @@ impl Node {
         CeremonyDto {
             subject: subject.to_string(),
             signed,
-            co_signers: self.charter.co_signer_count(),
-            needed: self.charter.signers_needed(),
+            co_signers: self.state().co_signers.len(),
+            needed: self.signers_needed(),
             refusals: refusals.collect(),
             silent: failure.silent.iter().map(name).collect(),
             faulty: failure.faulty.iter().map(name).collect(),
         }
     }
 
-    fn use_signatures(&mut self, ask: Ask, checked: Option<CheckedTx>, signatures: &[[u8; 64]]) {
+    pub(super) fn use_signatures(&mut self, ask: Ask, checked: Option<CheckedTx>, signatures: &[[u8; 64]]) {
         let Some(signature) = signatures.first().map(|bytes| Signature::from(*bytes)) else { return };
         match ask {
             Ask::KeyTest => {
@@ -314,7 +304,7 @@ impl Node {
     }
 
     /// What is due now, by subject.
-    fn due(&self) -> BTreeMap<Subject, Ask> {
+    pub(super) fn due(&self) -> BTreeMap<Subject, Ask> {
         let mut due = BTreeMap::new();
         if let Some(key) = &self.state().key {
             if key.tested().is_none() {

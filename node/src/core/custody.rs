@@ -16,6 +16,9 @@ use threshold::sign::{
 use threshold::{PartyId, SessionId, Wire as _};
 use wallet::{CheckedTx, Purpose};
 
+/// The rule under which a session that cannot be is refused.
+pub(super) const SESSION: &str = "signing session";
+
 /// What this node is willing to sign, and what it must remember before it does.
 pub(super) struct Authorised {
     pub(super) request: Request,
@@ -125,20 +128,6 @@ impl Node {
         }
     }
 
-    /// Answer a coordinator that offers us a seat.
-    pub(super) fn seat(
-        &mut self,
-        from: MemberId,
-        ask: Ask,
-        session: [u8; 32],
-        request: [u8; 32],
-    ) -> Response {
-        match self.commit(from, ask, SessionId::from_bytes(session), RequestId::from_bytes(request)) {
-            Ok(commitments) => Response::Commitments(commitments.to_wire()),
-            Err(refusal) => Response::Refused(refusal),
-        }
-    }
-
     /// Draw nonces for a request that we are willing to sign.
     pub(super) fn commit(
         &mut self,
@@ -156,7 +145,12 @@ impl Node {
         let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         signer
             .commit(&authorised.request, session, party, &mut &mut *self.rng, self.now)
-            .map_err(|why| Refusal::new("signing session", "a seat that can be taken", why.to_string()))
+            .map_err(|why| Refusal::new(SESSION, "a seat that can be taken", why.to_string()))
+    }
+
+    /// Whether there is a share at work.
+    pub(super) const fn has_share(&self) -> bool {
+        self.signer.is_some()
     }
 
     /// The seat of who asks, and that there is a share here to ask for: before any other work.
@@ -193,7 +187,7 @@ impl Node {
         let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
         let shares = signer
             .sign(party, package, self.now)
-            .map_err(|why| Refusal::new("signing session", "a session with fresh nonces", why.to_string()))?;
+            .map_err(|why| Refusal::new(SESSION, "a session with fresh nonces", why.to_string()))?;
         // Effects are carried out in order: the intent is on the disk before the answer leaves.
         if let Some(checked) = &authorised.checked {
             let decision = ProposalId(crdt::Digest(checked.purpose().subject()));
@@ -201,6 +195,9 @@ impl Node {
             if self.decisions.intents.insert((decision, txid)) {
                 self.effects.push_back(Effect::Journal(Record::SpendIntent { decision, txid }));
             }
+        }
+        if coordinator != self.me {
+            self.remember_given((party, package.session), ask, authorised.checked);
         }
         Ok(shares)
     }

@@ -12,38 +12,61 @@ use threshold::dkg::{
     Change, Config, DkgMessage, Effect as DkgEffect, Input, Outcome, Session, Statement, Waiting,
 };
 use threshold::sign::Signer;
-use threshold::{KeyShare, PartyId, SessionId, Threshold, Wire as _};
+use threshold::{KeyShare, PartyId, SessionId, Threshold, Timestamp, Wire as _};
 use zeroize::Zeroizing;
 
 /// The epoch of the key that founders make.
 pub(super) const EPOCH: u32 = 1;
-/// The attempt at it. A failed attempt is shown, not repeated: that needs a rule on who may be left out.
-pub(super) const ATTEMPT: u32 = 1;
 
 /// Where our part in the key generation stands.
 pub(super) struct Keygen {
-    session: Option<Session>,
+    /// The attempt that we take part in, or took part in last.
+    pub(super) attempt: u32,
+    /// Who makes the key in it, in seat order.
+    pub(super) seats: Vec<MemberId>,
+    pub(super) session: Option<Session>,
     /// As it rests, sealed, on the disk.
     changes: Vec<Zeroizing<Vec<u8>>>,
+    /// Some of it is not on the disk yet: it must be before anything leaves that follows from it.
+    unkept: bool,
     kept: Option<Zeroizing<Vec<u8>>>,
     share: Option<KeyShare>,
     /// Messages of members whose nodes began before ours did.
     early: Vec<DkgMessage>,
     fed: BTreeSet<(MemberId, bool)>,
-    pub(super) failed: Option<String>,
+    /// Why this attempt makes no key, and who is to blame where one party alone can be.
+    pub(super) failed: Option<(String, Vec<MemberId>)>,
+    /// Since when we know that the attempt is over.
+    pub(super) over_since: Option<Timestamp>,
 }
 
+/// What rests of a running key generation: attempt, seats, changes in their order.
+type Resting<'a> = (u32, Vec<MemberId>, Vec<&'a [u8]>);
+
 impl Keygen {
-    pub(super) const fn new(kept: Option<Zeroizing<Vec<u8>>>) -> Self {
+    /// From what was kept, else the first attempt, among all `co_signers`.
+    pub(super) fn new(kept: Option<Zeroizing<Vec<u8>>>, co_signers: &[MemberId]) -> Self {
+        let resting = kept.as_ref().and_then(|kept| postcard::from_bytes::<Resting<'_>>(kept).ok());
+        let (attempt, seats) =
+            resting.map_or_else(|| (1, co_signers.to_vec()), |(attempt, seats, _)| (attempt, seats));
         Self {
+            attempt,
+            seats,
             session: None,
             changes: Vec::new(),
+            unkept: false,
             kept,
             share: None,
             early: Vec::new(),
             fed: BTreeSet::new(),
             failed: None,
+            over_since: None,
         }
+    }
+
+    /// Leave this attempt for another.
+    pub(super) fn turn_to(&mut self, attempt: u32, seats: Vec<MemberId>) {
+        *self = Self { attempt, ..Self::new(None, &seats) };
     }
 
     /// Whether nothing is under way or kept.
@@ -55,95 +78,113 @@ impl Keygen {
     pub(super) fn waiting(&self) -> Option<Waiting> {
         self.session.as_ref().map(Session::waiting_on)
     }
+
+    /// The member in this seat of the attempt.
+    pub(super) fn member(&self, party: PartyId) -> Option<MemberId> {
+        self.seats.get(usize::from(party.number()).checked_sub(1)?).copied()
+    }
+
+    /// The seat of this member in the attempt.
+    pub(super) fn party(&self, member: &MemberId) -> Option<PartyId> {
+        let index = self.seats.iter().position(|seat| seat == member)?;
+        PartyId::new(u16::try_from(index + 1).ok()?).ok()
+    }
 }
 
 impl Node {
-    /// The member in this seat.
-    pub(super) fn seat_of(&self, party: PartyId) -> Option<MemberId> {
-        self.charter.co_signers.get(usize::from(party.number()).checked_sub(1)?).copied()
-    }
-
-    /// The seat of this member.
-    pub(super) fn party_of(&self, member: &MemberId) -> Option<PartyId> {
-        let index = self.charter.co_signers.iter().position(|seat| seat == member)?;
-        PartyId::new(u16::try_from(index + 1).ok()?).ok()
-    }
-
     /// Begin when all founders signed; feed what others stated; act on what the session wants.
     pub(super) fn drive_keygen(&mut self) {
-        // Its messages go straight from each to each: there is no use in beginning before all are here.
-        let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
-        let all_here = self.keygen.kept.is_some() || self.charter.co_signers.iter().all(here);
-        let ready = self.signer.is_none()
-            && self.makes_a_key()
-            && self.tip.is_some()
-            && self.state().founded()
-            && all_here;
-        if ready && self.keygen.session.is_none() && self.keygen.failed.is_none() && self.recovery.is_none() {
-            match self.begin_keygen() {
-                Ok(session) => self.keygen.session = session,
-                Err(error) => self.keygen.failed = Some(error.to_string()),
+        if self.makes_a_key() && self.state().founded() && self.tip.is_some() && self.recovery.is_none() {
+            self.follow_attempts();
+            // Its messages go straight from each to each: there is no use in beginning before all are here.
+            let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
+            let all_here = self.keygen.kept.is_some() || self.keygen.seats.iter().all(here);
+            if all_here && self.keygen.session.is_none() && self.keygen.failed.is_none() {
+                match self.begin_keygen() {
+                    Ok(session) => self.keygen.session = session,
+                    Err(error) => self.keygen.failed = Some((error.to_string(), vec![])),
+                }
             }
+        }
+        let other = self.state().key.as_ref().filter(|key| key.ready.attempt != self.keygen.attempt);
+        if other.is_some() && !self.keygen.is_idle() {
+            let (attempt, seats) = (self.keygen.attempt, self.keygen.seats.clone());
+            self.keygen.turn_to(attempt, seats); // another attempt made the key
+            self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
         }
         if self.keygen.session.is_some() {
             for message in std::mem::take(&mut self.keygen.early) {
                 self.take_keygen_message(message);
             }
+            self.feed_statements();
         }
-        self.feed_statements();
         self.carry_out_keygen();
     }
 
-    /// A key that all said they stored is not made again by who lost its share of it.
-    fn makes_a_key(&self) -> bool {
-        self.keygen.kept.is_some() || (self.state().key.is_none() && !self.has_transcript())
+    /// A key that all said they stored is not made again by who lost its share of it, nor by who had no part
+    /// in it.
+    pub(super) fn makes_a_key(&self) -> bool {
+        if self.signer.is_some() {
+            return false;
+        }
+        match &self.state().key {
+            Some(key) => key.ready.attempt == self.keygen.attempt && !self.keygen.is_idle(),
+            None => self.keygen.kept.is_some() || !self.has_transcript(),
+        }
     }
 
     fn begin_keygen(&mut self) -> Result_<Option<Session>> {
-        let Some(me) = self.party_of(&self.me) else { return Ok(None) };
+        let Some(me) = self.keygen.party(&self.me) else { return Ok(None) };
         let fail = |error: &dyn std::fmt::Display| Failure::because("cannot make a key", error);
-        let seats = self.charter.co_signers.iter().zip(1u16..);
+        let seats = self.keygen.seats.iter().zip(1u16..);
         let parties = seats.filter_map(|(member, seat)| Some((PartyId::new(seat).ok()?, member.to_bytes())));
-        let (t, n) = (self.charter.signers_needed(), self.charter.co_signer_count());
+        let n = self.keygen.seats.len();
+        let t = self.charter.threshold.of(n);
         let threshold = Threshold::new(
             u16::try_from(t).map_err(|error| fail(&error))?,
             u16::try_from(n).map_err(|error| fail(&error))?,
         )
         .map_err(|error| fail(&error))?;
-        let session = SessionId::dkg(self.guild.to_bytes(), EPOCH, ATTEMPT);
-        let config = Config::new(session, me, threshold, parties.collect(), self.key.clone())
+        let config = Config::new(self.attempt_session(), me, threshold, parties.collect(), self.key.clone())
             .map_err(|error| fail(&error))?;
         let Some(kept) = self.keygen.kept.take() else {
+            tracing::info!(target: "guild::keygen", attempt = self.keygen.attempt, n, "making a key");
             return Ok(Some(Session::new(config, &mut &mut *self.rng, self.now)));
         };
-        let stored: Vec<Vec<u8>> = postcard::from_bytes(&kept).map_err(|error| fail(&error))?;
-        self.keygen.changes = stored.into_iter().map(Zeroizing::new).collect();
+        let (_, _, stored): Resting<'_> = postcard::from_bytes(&kept).map_err(|error| fail(&error))?;
+        self.keygen.changes = stored.into_iter().map(|bytes| Zeroizing::new(bytes.to_vec())).collect();
         let changes = self.keygen.changes.iter().map(|bytes| Change::from_bytes(bytes));
         let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|error| fail(&error))?;
         Session::resume(config, changes, self.now).map(Some).map_err(|error| fail(&error))
     }
 
+    fn attempt_session(&self) -> SessionId {
+        Self::key_session(&self.guild, self.keygen.attempt, &self.keygen.seats)
+    }
+
+    /// Tell the session what others stated since.
     fn feed_statements(&mut self) {
-        let attempt = (EPOCH, ATTEMPT);
-        let id = SessionId::dkg(self.guild.to_bytes(), EPOCH, ATTEMPT);
+        let (attempt, id) = ((EPOCH, self.keygen.attempt), self.attempt_session());
         let state = self.fold.state();
-        let echoes =
-            state.echoes.get(&attempt).into_iter().flatten().map(|(member, round1)| {
-                (*member, false, Statement::Echo { session: id, round1_hash: round1.0 })
+        let fed = &self.keygen.fed;
+        let echoes = state.echoes.get(&attempt).into_iter().flatten();
+        let echoes = echoes
+            .filter(|(member, _)| !fed.contains(&(**member, false)))
+            .map(|(member, round1)| (*member, false, Statement::Echo { session: id, round1_hash: round1.0 }));
+        let ready = state.key_ready.get(&attempt).into_iter().flatten();
+        let ready =
+            ready.filter(|(member, _)| !fed.contains(&(**member, true))).filter_map(|(member, ready)| {
+                let group_key = threshold::GroupKey::from_bytes(ready.group_key.to_bytes()).ok()?;
+                let statement =
+                    Statement::KeyReady { session: id, group_key, transcript_hash: ready.transcript.0 };
+                Some((*member, true, statement))
             });
-        let ready = state.key_ready.get(&attempt).into_iter().flatten().filter_map(|(member, ready)| {
-            let group_key = threshold::GroupKey::from_bytes(ready.group_key.to_bytes()).ok()?;
-            let statement =
-                Statement::KeyReady { session: id, group_key, transcript_hash: ready.transcript.0 };
-            Some((*member, true, statement))
-        });
         let statements: Vec<_> = echoes.chain(ready).collect();
         for (member, kind, statement) in statements {
-            let Some(party) = self.party_of(&member) else { continue };
+            let Some(party) = self.keygen.party(&member) else { continue };
             let Some(session) = &mut self.keygen.session else { return };
-            if self.keygen.fed.insert((member, kind))
-                && let Err(why) = session.handle(Input::Statement(party, statement), self.now)
-            {
+            self.keygen.fed.insert((member, kind));
+            if let Err(why) = session.handle(Input::Statement(party, statement), self.now) {
                 tracing::warn!(target: "guild::keygen", member = %member.short(), %why, "statement refused");
             }
         }
@@ -179,7 +220,8 @@ impl Node {
         if let Some(session) = &mut self.keygen.session
             && let Err(why) = session.handle(Input::Stored(share), self.now)
         {
-            self.keygen.failed = Some(format!("the stored key share is not what was to be stored: {why}"));
+            let why = format!("the stored key share is not what was to be stored: {why}");
+            self.keygen.failed = Some((why, vec![]));
         }
     }
 
@@ -187,11 +229,21 @@ impl Node {
         while let Some(effect) = self.keygen.session.as_mut().and_then(Session::next_effect) {
             match effect {
                 DkgEffect::Persist(Change::Share(share)) => {
+                    self.keep_changes();
                     self.effects.push_back(Effect::StoreShare(EPOCH, share));
+                    continue;
                 }
-                DkgEffect::Persist(change) => self.keep_change(&change),
+                DkgEffect::Persist(change) => {
+                    self.keygen.changes.push(Zeroizing::new(change.to_bytes().to_vec()));
+                    self.keygen.unkept = true;
+                    continue;
+                }
+                _ => self.keep_changes(),
+            }
+            match effect {
+                DkgEffect::Persist(_) => {}
                 DkgEffect::Send(to, message) => {
-                    if let Some(member) = self.seat_of(to) {
+                    if let Some(member) = self.keygen.member(to) {
                         self.ask(member, Request::Dkg(message.to_wire()), Pending::Sent);
                     }
                 }
@@ -202,15 +254,20 @@ impl Node {
         }
     }
 
-    fn keep_change(&mut self, change: &Change) {
-        self.keygen.changes.push(Zeroizing::new(change.to_bytes().to_vec()));
+    /// What came is durable before anything leaves, not each message on its own: what a crash takes before
+    /// that was answered by nothing, and is sent again.
+    fn keep_changes(&mut self) {
+        if !std::mem::take(&mut self.keygen.unkept) {
+            return;
+        }
         let plain: Vec<&[u8]> = self.keygen.changes.iter().map(|bytes| bytes.as_slice()).collect();
-        let bytes = postcard::to_stdvec(&plain).expect("changes always encode");
+        let resting: Resting<'_> = (self.keygen.attempt, self.keygen.seats.clone(), plain);
+        let bytes = postcard::to_stdvec(&resting).expect("changes always encode");
         self.effects.push_back(Effect::StoreSecret(Self::KEYGEN_SECRET.to_owned(), Zeroizing::new(bytes)));
     }
 
     fn publish(&mut self, statement: &Statement) {
-        let (epoch, attempt) = (EPOCH, ATTEMPT);
+        let (epoch, attempt) = (EPOCH, self.keygen.attempt);
         let payload = match statement {
             Statement::Echo { round1_hash, .. } => {
                 Payload::DkgEcho { epoch, attempt, round1: Digest(*round1_hash) }
@@ -234,7 +291,7 @@ impl Node {
                 let Some(share) = self.keygen.share.take() else { return };
                 match Signer::new(share, *keys) {
                     Ok(signer) => self.signer = Some(signer),
-                    Err(error) => return self.keygen.failed = Some(error.to_string()),
+                    Err(error) => return self.keygen.failed = Some((error.to_string(), vec![])),
                 }
                 self.keep_transcript(transcript.to_wire());
                 self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
@@ -243,11 +300,12 @@ impl Node {
                 tracing::info!(target: "guild::keygen", "the group key is ready");
             }
             Outcome::Failed { culprits, why } => {
-                let seats = culprits.iter().filter_map(|party| self.seat_of(*party));
-                let names: Vec<String> = seats.map(|member| self.name(&member)).collect();
+                let culprits = culprits.iter().filter_map(|party| self.keygen.member(*party));
+                let culprits: Vec<MemberId> = culprits.collect();
+                let names: Vec<String> = culprits.iter().map(|member| self.name(member)).collect();
                 let blame = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
                 tracing::error!(target: "guild::keygen", %why, %blame, "key generation failed");
-                self.keygen.failed = Some(format!("{why}{blame}"));
+                self.keygen.failed = Some((format!("{why}{blame}"), culprits));
             }
         }
     }
@@ -264,18 +322,23 @@ impl Node {
 
     /// A fresh wallet, unless one was kept.
     pub(super) fn open_treasury_when_ready(&mut self) {
-        if self.treasury.is_none()
-            && self.state().usable_key().is_some()
-            && let Err(error) = self.open_treasury(None)
-        {
-            tracing::error!(target: "guild::wallet", %error, "cannot open the treasury");
+        if self.treasury.is_some() || self.state().usable_key().is_none() {
+            return;
+        }
+        match self.open_treasury(None) {
+            Ok(()) => tracing::info!(target: "guild::wallet", "the treasury is open"),
+            Err(error) => tracing::error!(target: "guild::wallet", %error, "cannot open the treasury"),
         }
     }
 
-    /// The name of the key generation of this guild.
+    /// The name of a key generation of this guild, among these members.
     #[must_use]
-    pub fn key_session(guild: &crdt::GuildId) -> SessionId {
-        SessionId::dkg(guild.to_bytes(), EPOCH, ATTEMPT)
+    pub fn key_session(guild: &crdt::GuildId, attempt: u32, seats: &[MemberId]) -> SessionId {
+        let (guild, members) = (guild.to_bytes(), seats.iter().map(|member| member.to_bytes()));
+        match attempt {
+            1 => SessionId::dkg(guild, EPOCH, attempt),
+            _ => SessionId::dkg_among(guild, EPOCH, attempt, &members.collect::<Vec<_>>()),
+        }
     }
 
     /// The epoch of the key that founders make.

@@ -36,6 +36,7 @@ impl Node {
     pub(super) fn on_chain(&mut self, update: Update) {
         self.chain.answered(update.health);
         self.decisions.set_fee_rate(update.fee_rate);
+        self.seats.news = true;
         let moved = self.tip.map(|tip| tip.hash) != Some(update.tip.1) || !update.found.is_empty();
         self.view.take();
         if let Some(treasury) = &mut self.treasury

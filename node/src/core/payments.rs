@@ -18,6 +18,22 @@ use wallet::policy::Terms;
 use wallet::spend::{self, Bill};
 use wallet::{CheckedTx, Outline, Params, View, anchor, policy};
 
+/// All that a transaction follows from.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    outline: Outline,
+    view: Arc<View>,
+    params: Params,
+    terms: Terms,
+}
+
+impl Recipe {
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.view, &other.view)
+            && (&self.outline, &self.params, &self.terms) == (&other.outline, &other.params, &other.terms)
+    }
+}
+
 impl Node {
     /// Build the transaction that `ask` names and let the policy judge it.
     pub(super) fn check_transaction(&self, ask: &Ask) -> Result<CheckedTx, Refusal> {
@@ -38,12 +54,24 @@ impl Node {
         }
         let outline = self.outline(ask, &view)?;
         let params = self.params(ask, quote, &outline, &view)?;
-        let unsigned = spend::fund(&outline, &view, &params).map_err(|error| {
+        self.build(Recipe { outline, view, params, terms: self.terms() })
+    }
+
+    /// Build a transaction and let the policy judge it. Both are functions of the recipe alone, so the same
+    /// is not worked out again at each tick, nor for each round of one ceremony.
+    fn build(&self, recipe: Recipe) -> Result<CheckedTx, Refusal> {
+        if let Some((_, built)) = self.built.borrow().as_ref().filter(|(of, _)| of.is_same(&recipe)) {
+            return Ok(built.clone());
+        }
+        let Recipe { outline, view, params, terms } = &recipe;
+        let unsigned = spend::fund(outline, view, params).map_err(|error| {
             Refusal::new("payment can be built", "enough confirmed coins", error.to_string())
         })?;
-        policy::judge(&unsigned.transaction, &outline, &view, &self.terms()).map_err(|violation| {
+        let checked = policy::judge(&unsigned.transaction, outline, view, terms).map_err(|violation| {
             Refusal::new("payment policy", "a payment that every rule allows", violation.to_string())
-        })
+        })?;
+        *self.built.borrow_mut() = Some((recipe, checked.clone()));
+        Ok(checked)
     }
 
     fn terms(&self) -> Terms {

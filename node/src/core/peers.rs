@@ -171,8 +171,9 @@ impl Node {
             }
             Event::Request(from, number, request) => {
                 self.peers.last_seen.insert(from, self.now);
-                let response = self.answer(from, request);
-                self.effects.push_back(Effect::Net(Command::Respond(number, response)));
+                if let Some(response) = self.answer(from, number, request) {
+                    self.effects.push_back(Effect::Net(Command::Respond(number, response)));
+                }
             }
             Event::Response(from, token, response) => self.on_response(from, token, response),
             Event::Gossip(received) => self.on_gossip(received),
@@ -200,10 +201,10 @@ impl Node {
         self.allow_peers();
     }
 
-    /// What `from` may know. Guests read; only members ask for shares.
-    fn answer(&mut self, from: MemberId, request: Request) -> Response {
+    /// What `from` may know; none if it is answered later. Guests read; only members ask for shares.
+    fn answer(&mut self, from: MemberId, number: u64, request: Request) -> Option<Response> {
         let member = self.state().members.contains_key(&from);
-        match request {
+        Some(match request {
             Request::Charter => Response::Charter(self.charter.to_bytes()),
             Request::Sync(question) => self.answer_sync(from, &question),
             _ if !member => Response::NotAllowed,
@@ -212,9 +213,12 @@ impl Node {
                 self.keygen_message(&message);
                 Response::Taken
             }
-            Request::Commit { ask, session, request } => self.seat(from, ask, session, request),
+            Request::Commit { ask, session, request } => {
+                return self.seat(from, number, ask, session, request);
+            }
             Request::Sign { ask, package } => self.give_shares(from, ask, &package),
-        }
+            Request::Given { coordinator, shares } => self.hear_given(from, coordinator, &shares),
+        })
     }
 
     fn answer_sync(&mut self, from: MemberId, question: &Question) -> Response {

@@ -105,7 +105,8 @@ impl Node {
     /// Why this co-signer's node signs nothing, and what a person can do, if it has no share of a key that
     /// exists.
     pub(super) fn without_share(&self) -> Option<(&'static str, &'static str)> {
-        if self.signer.is_some() || self.state().key.is_none() || self.party_of(&self.me).is_none() {
+        let made = self.state().key.is_some() || (self.record.locked && self.has_transcript());
+        if self.signer.is_some() || !made || self.party_of(&self.me).is_none() {
             return None;
         }
         match (self.record.locked, self.has_transcript()) {

@@ -7,6 +7,7 @@ use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io;
+use threshold::PartyId;
 use threshold::sign::Refusal;
 
 /// The protocol's name on the wire.
@@ -39,6 +40,14 @@ pub enum Request {
     },
     /// "Give me the transcript of the key": it is public to members, and what rebuilds a lost share.
     Transcript,
+    /// "These are the shares I gave in a session in which you gave yours, and no signature was seen"
+    /// ([`threshold::sign::Shares`]).
+    Given {
+        /// Who led it.
+        coordinator: PartyId,
+        /// The shares.
+        shares: Vec<u8>,
+    },
 }
 
 /// What a node answers.

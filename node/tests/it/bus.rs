@@ -7,7 +7,7 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
 use chain::Chain;
 use crdt::testkit::{self, Person};
-use crdt::{Charter, Document, Signed, Verifier};
+use crdt::{Charter, Digest, Document, Signed, Verifier};
 use node::api::dto::{Answer, Command, Status};
 use node::chain::Update;
 use node::core::{Effect, Input, Node, Start};
@@ -15,10 +15,11 @@ use node::error::Outcome;
 use node::journal::Record;
 use node::net::protocol::{Request, Response};
 use node::net::{Command as Net, Event};
-use rand::SeedableRng as _;
+use rand::{CryptoRng, RngCore, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeMap, VecDeque};
-use threshold::{KeyShare, Timestamp};
+use std::sync::{Arc, Mutex};
+use threshold::{KeyShare, Timestamp, Wire as _};
 use zeroize::Zeroizing;
 
 /// What survives a kill.
@@ -33,6 +34,74 @@ pub(crate) struct Durable {
     pub(crate) trusted: bool,
 }
 
+/// K1, asserted over everything that crosses this bus: a nonce is shown in one session, and signs once.
+#[derive(Default)]
+struct Ledger {
+    asked: BTreeMap<u64, Request>,
+    drawn: BTreeMap<(usize, Vec<u8>), [u8; 32]>,
+    signed: BTreeMap<(usize, Vec<u8>), u64>,
+}
+
+impl Ledger {
+    fn asked(&mut self, number: u64, request: &Request) {
+        if matches!(request, Request::Commit { .. } | Request::Sign { .. }) {
+            self.asked.insert(number, request.clone());
+        }
+    }
+
+    fn answered(&mut self, node: usize, number: u64, response: &Response) {
+        match (self.asked.remove(&number), response) {
+            (Some(Request::Commit { .. }), Response::Commitments(bytes)) => {
+                let said = threshold::sign::Commitments::from_wire(bytes).unwrap();
+                let session = said.session.to_bytes();
+                for commitment in said.list {
+                    let first = *self.drawn.entry((node, commitment.0.to_vec())).or_insert(session);
+                    assert_eq!(first, session, "node {node} showed one nonce in two sessions");
+                }
+            }
+            (Some(Request::Sign { package, .. }), Response::Shares(_)) => {
+                let package = threshold::sign::SigningPackage::from_wire(&package).unwrap();
+                for commitment in package.commitments.values().flatten() {
+                    let ours = (node, commitment.0.to_vec());
+                    if self.drawn.contains_key(&ours) {
+                        assert_eq!(
+                            self.signed.insert(ours, number),
+                            None,
+                            "node {node}: a nonce signed twice"
+                        );
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Randomness that keeps what it gave.
+struct Tape {
+    rng: ChaCha12Rng,
+    drawn: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl RngCore for Tape {
+    fn next_u32(&mut self) -> u32 {
+        self.rng.next_u32()
+    }
+    fn next_u64(&mut self) -> u64 {
+        self.rng.next_u64()
+    }
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        self.rng.fill_bytes(bytes);
+        self.drawn.lock().unwrap().push(bytes.to_vec());
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoRng for Tape {}
+
 pub(crate) struct Bus {
     pub(crate) people: Vec<Person>,
     pub(crate) charter: Charter,
@@ -45,8 +114,18 @@ pub(crate) struct Bus {
     pub(crate) answers: Vec<Outcome<Answer>>,
     /// Answers that requests of the test itself got.
     pub(crate) responses: Vec<Response>,
-    /// Effects that node 0 may still carry out before it is killed.
+    /// Effects that the node of [`Bus::burning`] may still carry out before it is killed.
     pub(crate) fuse: Option<usize>,
+    /// Whose fuse it is.
+    pub(crate) burning: usize,
+    /// Whoever would hear gossip asks its sender for news at once, instead of some time.
+    pub(crate) chatty: bool,
+    /// The height of everybody's chain.
+    tip: crdt::Height,
+    /// All nonces that were shown, and what they signed.
+    nonces: Ledger,
+    /// Everything random that nodes drew, of which their nonces follow.
+    pub(crate) drawn: Arc<Mutex<Vec<Vec<u8>>>>,
     /// In the place of one node somebody answers who has this document and no software of ours.
     puppet: Option<(usize, Document)>,
     /// Nodes that start now leave their share sealed.
@@ -58,6 +137,11 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub(crate) fn new(count: usize) -> Self {
+        Self::without(count, &[])
+    }
+
+    /// All nodes but some, whose owners are away.
+    pub(crate) fn without(count: usize, absent: &[usize]) -> Self {
         let people = testkit::people(count);
         let charter = testkit::charter(&people);
         let durable = (0..count).map(|_| Durable { trusted: true, ..Durable::default() }).collect();
@@ -73,12 +157,17 @@ impl Bus {
             answers: Vec::new(),
             responses: Vec::new(),
             fuse: None,
+            burning: 0,
+            chatty: false,
+            tip: 1,
+            nonces: Ledger::default(),
+            drawn: Arc::default(),
             puppet: None,
             locked: false,
             chain: Chain::default(),
             alarms: Vec::new(),
         };
-        (0..count).for_each(|index| bus.start(index));
+        (0..count).filter(|index| !absent.contains(index)).for_each(|index| bus.start(index));
         bus
     }
 
@@ -110,11 +199,10 @@ impl Bus {
             journal_intact: durable.trusted,
         };
         self.next += 1;
-        let rng = ChaCha12Rng::seed_from_u64(self.next);
-        let node = Node::start(start, Box::new(rng), Timestamp::from_millis(self.now)).unwrap();
+        let tape = Tape { rng: ChaCha12Rng::seed_from_u64(self.next), drawn: self.drawn.clone() };
+        let node = Node::start(start, Box::new(tape), Timestamp::from_millis(self.now)).unwrap();
         self.nodes[index] = Some(node);
-        let update = Update::at(1, BlockHash::all_zeros());
-        self.inbox.push_back((index, Input::Chain(Box::new(update))));
+        self.tell_tip(index);
         for other in (0..self.nodes.len()).filter(|other| *other != index) {
             if self.nodes[other].is_some() {
                 let (this, that) = (self.people[index].id(), self.people[other].id());
@@ -124,6 +212,19 @@ impl Bus {
         }
     }
 
+    fn tell_tip(&mut self, index: usize) {
+        let tip = (self.tip, BlockHash::from_byte_array(Digest::tagged("tip", &[&self.tip.to_be_bytes()]).0));
+        let update = Update::at(tip.0, tip.1);
+        self.inbox.push_back((index, Input::Chain(Box::new(update))));
+    }
+
+    /// Everybody's chain grows to this height.
+    pub(crate) fn mine_to(&mut self, tip: crdt::Height) {
+        self.tip = tip;
+        (0..self.nodes.len()).for_each(|index| self.tell_tip(index));
+        self.settle();
+    }
+
     /// Stop a node and start it from what is durable.
     pub(crate) fn restart(&mut self, index: usize) {
         self.kill(index);
@@ -131,7 +232,7 @@ impl Bus {
         self.start(index);
     }
 
-    fn kill(&mut self, index: usize) {
+    pub(crate) fn kill(&mut self, index: usize) {
         self.nodes[index] = None;
         self.inbox.retain(|(to, _)| *to != index);
         let gone = self.people[index].id();
@@ -154,12 +255,13 @@ impl Bus {
             let Some(node) = self.nodes[index].as_mut() else { continue };
             node.handle(input, Timestamp::from_millis(self.now));
             while let Some(effect) = self.nodes[index].as_mut().and_then(Node::next_effect) {
-                if index == 0 && self.fuse == Some(0) {
+                let burning = index == self.burning;
+                if burning && self.fuse == Some(0) {
                     self.fuse = None;
-                    self.kill(0);
+                    self.kill(index);
                     break;
                 }
-                self.fuse = self.fuse.map(|left| left - usize::from(index == 0));
+                self.fuse = self.fuse.map(|left| left - usize::from(burning));
                 self.carry_out(index, effect);
             }
         }
@@ -190,6 +292,7 @@ impl Bus {
             }
             Effect::Alarm(what) => self.alarms.push(what),
             Effect::StoreWallet(_) | Effect::Tell(_) => {}
+            Effect::Continue => self.inbox.push_front((index, Input::Continue)),
             Effect::TrustJournal => durable.trusted = true,
             Effect::DistrustJournal => durable.trusted = false,
         }
@@ -202,12 +305,19 @@ impl Bus {
                 self.request(from, to, token, request);
             }
             Net::Respond(number, response) => {
-                let (asker, token) = self.asked.remove(&number).unwrap();
+                let Some((asker, token)) = self.asked.remove(&number) else { return };
+                self.nonces.answered(from, number, &response);
                 if asker == usize::MAX {
                     return self.responses.push(response);
                 }
                 let answerer = self.people[from].id();
                 self.inbox.push_back((asker, Input::Net(Event::Response(answerer, token, Some(response)))));
+            }
+            Net::Gossip(_) if self.chatty => {
+                let said = self.people[from].id();
+                for other in (0..self.nodes.len()).filter(|other| *other != from) {
+                    self.inbox.push_back((other, Input::Net(Event::Connected(said))));
+                }
             }
             // Gossip is lost altogether here: pull must do.
             Net::Gossip(_) | Net::Judge(..) | Net::Allow(_) | Net::Dial(_) => {}
@@ -217,7 +327,7 @@ impl Bus {
     /// Put a puppet in the place of node `index`: what it is to say is changed by `change`, in the name of
     /// that member and with that member's key.
     pub(crate) fn puppet(&mut self, index: usize, change: impl FnOnce(&mut Document, &Person)) {
-        if self.nodes[index].is_some() {
+        if self.puppet.is_none() {
             let mut document = Document::new(&self.charter);
             for signed in (0..self.nodes.len()).flat_map(|node| self.said(node)) {
                 document.insert(signed, crdt::Height::MAX);
@@ -234,6 +344,13 @@ impl Bus {
         self.settle();
     }
 
+    /// The puppet is gone, for good.
+    pub(crate) fn drop_puppet(&mut self) {
+        let Some((index, _)) = self.puppet.take() else { return };
+        self.kill(index);
+        self.settle();
+    }
+
     fn request(&mut self, from: usize, to: usize, token: u64, request: Request) {
         let (asker, asked) = (self.people[from].id(), self.people[to].id());
         if let (Some((puppet, document)), Request::Sync(question)) = (&self.puppet, &request)
@@ -247,6 +364,7 @@ impl Bus {
         }
         self.next += 1;
         self.asked.insert(self.next, (from, token));
+        self.nonces.asked(self.next, &request);
         self.inbox.push_back((to, Input::Net(Event::Request(asker, self.next, request))));
     }
 
@@ -254,8 +372,12 @@ impl Bus {
     pub(crate) fn forge(&mut self, from: crdt::MemberId, to: usize, request: Request) -> Response {
         self.next += 1;
         self.asked.insert(self.next, (usize::MAX, 0));
+        self.nonces.asked(self.next, &request);
         self.inbox.push_back((to, Input::Net(Event::Request(from, self.next, request))));
         self.settle();
+        if self.responses.is_empty() {
+            self.run(2); // it waits for something that would let it say yes
+        }
         self.responses.pop().unwrap()
     }
 
@@ -265,8 +387,10 @@ impl Bus {
 
     /// Ask a node as its owner would.
     pub(crate) fn command(&mut self, index: usize, command: Command) -> Outcome<Answer> {
+        let fuse = self.fuse.take(); // nobody dies of a question of ours
         self.inbox.push_back((index, Input::Command(1, command)));
         self.settle();
+        self.fuse = fuse;
         self.answers.pop().unwrap()
     }
 
@@ -286,6 +410,32 @@ impl Bus {
             _ => None,
         });
         own.collect()
+    }
+
+    /// Every commitment to nonces that was shown, and how many of them signed.
+    pub(crate) fn nonces(&self) -> (Vec<Vec<u8>>, usize) {
+        let shown = self.nonces.drawn.keys().map(|(_, commitment)| commitment.clone());
+        (shown.collect(), self.nonces.signed.len())
+    }
+
+    /// K2: whoever shows an address knows that all of `makers` said their share is stored, and that both test
+    /// signatures exist.
+    pub(crate) fn assert_addresses_are_late(&mut self, makers: &[usize]) {
+        let all: Vec<Signed> = (0..self.nodes.len()).flat_map(|index| self.said(index)).collect();
+        let said = |wanted: &dyn Fn(&Signed) -> bool| all.iter().any(wanted);
+        let stored = makers.iter().all(|maker| {
+            let maker = self.people[*maker].id();
+            said(&|signed| {
+                signed.entry().author == maker && matches!(signed.entry().payload, crdt::Payload::KeyReady(_))
+            })
+        });
+        let tested = said(&|signed| matches!(signed.entry().payload, crdt::Payload::KeyTest { .. }))
+            && said(&|signed| matches!(signed.entry().payload, crdt::Payload::Certificate(_)));
+        for index in 0..self.nodes.len() {
+            if self.nodes[index].is_some() && self.command(index, Command::Address).is_ok() {
+                assert!(stored && tested, "node {index} shows an address too soon");
+            }
+        }
     }
 
     pub(crate) fn is_up(&self, index: usize) -> bool {

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod api;
+mod attempts;
+mod backup;
 // What an input may cost is the same for all parsers.
 #[path = "../../../crdt/tests/it/bounds.rs"]
 mod bounds;

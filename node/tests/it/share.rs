@@ -15,7 +15,7 @@ use threshold::KeyShare;
 
 /// Seconds in which nodes on a bus that loses all gossip make and test a key.
 const KEY: u64 = 120;
-const PASSPHRASE: &str = "correct horse";
+pub(crate) const PASSPHRASE: &str = "correct horse";
 
 /// Whether a text shows a good part of a secret, as hex or as numbers.
 fn shows(text: &str, secret: &[u8]) -> bool {
@@ -28,13 +28,15 @@ fn shows(text: &str, secret: &[u8]) -> bool {
 
 /// K4: everything that three nodes log while they make a key and sign with it, at the finest level.
 #[test]
-fn k4_no_log_line_shows_a_key_or_a_share() {
+fn k4_no_log_line_shows_a_key_a_share_or_a_nonce() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let lines = lines.with_writer(Arc::new(Lines(log.clone()))).finish();
     let bus = tracing::subscriber::with_default(lines, made);
     let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
     assert!(log.contains("the group key is ready") && log.contains("ceremony ended"), "{log}");
+    let (shown, signed) = bus.nonces();
+    let mut known = 0;
     for (durable, person) in bus.durable.iter().zip(&bus.people) {
         let share = durable.share.as_ref().unwrap();
         let secret = share.rchunks_exact(32).next().unwrap();
@@ -45,8 +47,45 @@ fn k4_no_log_line_shows_a_key_or_a_share() {
         for secret in [secret, &person.key.to_bytes()] {
             assert!(!shows(&log, secret), "a secret in the log");
         }
+        for random in bus.drawn.lock().unwrap().iter().filter(|random| random.len() == 32) {
+            let (nonce, commitment) = nonce(secret, random);
+            known += shown.iter().filter(|shown| shown.windows(33).any(|half| half == commitment)).count();
+            assert!(
+                !shows(&log, &nonce) && !shows(&log, random),
+                "a nonce, or what it follows from, in the log"
+            );
+        }
+    }
+    assert!(signed > 0 && known >= shown.len(), "the nonces that were looked for are those that were used");
+}
+
+/// The nonce that follows from a share and 32 random bytes (RFC 9591, 4.1), and its commitment.
+fn nonce(share: &[u8], random: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let share = frost_secp256k1_tr::keys::SigningShare::deserialize(share).unwrap();
+    let (nonces, commitments) = frost_secp256k1_tr::round1::commit(&share, &mut Again(random));
+    (nonces.hiding().serialize(), commitments.hiding().serialize().unwrap())
+}
+
+/// Gives the same bytes again.
+struct Again<'a>(&'a [u8]);
+
+impl rand::RngCore for Again<'_> {
+    fn next_u32(&mut self) -> u32 {
+        0
+    }
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(self.0);
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rand::Error> {
+        self.fill_bytes(bytes);
+        Ok(())
     }
 }
+
+impl rand::CryptoRng for Again<'_> {}
 
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -60,7 +99,7 @@ impl std::io::Write for &Lines {
     }
 }
 
-fn made() -> Bus {
+pub(crate) fn made() -> Bus {
     let mut bus = Bus::new(3);
     bus.run(KEY);
     assert!((0..3).all(|index| bus.status(index).key_usable));
@@ -114,7 +153,7 @@ fn a_lost_record_comes_from_a_peer_and_puts_the_share_to_work() {
 }
 
 /// The folder of node 0, as its daemon would have left it.
-fn folder(bus: &Bus, root: &Path) -> (Home, Keystore) {
+pub(crate) fn folder(bus: &Bus, root: &Path) -> (Home, Keystore) {
     let home = Home::at(root.to_owned());
     home.create().unwrap();
     let member = bus.people[0].key.to_bytes();
@@ -144,7 +183,7 @@ fn folder(bus: &Bus, root: &Path) -> (Home, Keystore) {
 }
 
 /// Run `guild` on a folder: whether it succeeded, and all it said.
-fn guild(home: &Path, passphrase: &Path, arguments: &[&str]) -> (bool, String) {
+pub(crate) fn guild(home: &Path, passphrase: &Path, arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_guild"));
     command.args(arguments).arg("--data-dir").arg(home).arg("--passphrase-file").arg(passphrase);
     let output = command.output().unwrap();

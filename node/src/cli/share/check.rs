@@ -9,6 +9,7 @@ use crate::home::{self, Home};
 use crate::journal::{Journal, Record};
 use crate::keystore::Keystore;
 use bitcoin::hex::DisplayHex as _;
+use crdt::limits::ATTEMPTS_MAX;
 use crdt::{Charter, MemberId, Payload, Verifier};
 use std::fmt;
 use std::path::Path;
@@ -91,10 +92,13 @@ fn prove(home: &Home, keystore: &Keystore, file: Option<&Path>) -> Outcome<(Proo
 }
 
 fn of_this_guild(transcript: &Transcript, charter: &Charter) -> Outcome<()> {
-    let seats = charter.co_signers.iter().map(|member| member.to_bytes());
-    let same = transcript.session() == Node::key_session(&charter.id())
-        && transcript.parties().values().copied().eq(seats);
-    let other = "the transcript is of another guild, epoch or attempt";
+    let parties = transcript.parties();
+    let has_seat = |member: &&MemberId| parties.values().any(|key| *key == member.to_bytes());
+    let seats: Vec<MemberId> = charter.co_signers.iter().filter(has_seat).copied().collect();
+    let named = (1..=ATTEMPTS_MAX)
+        .any(|attempt| transcript.session() == Node::key_session(&charter.id(), attempt, &seats));
+    let same = named && parties.values().copied().eq(seats.iter().map(|member| member.to_bytes()));
+    let other = "the transcript is of another guild or epoch";
     if same { Ok(()) } else { Err(refuse(other)) }
 }
 
@@ -102,7 +106,10 @@ fn of_this_guild(transcript: &Transcript, charter: &Charter) -> Outcome<()> {
 /// tell, as right after a restore.
 fn agreed(home: &Home, charter: &Charter, keys: &PublicKeys, hash: [u8; 32]) -> Outcome<bool> {
     let same = match home.lock() {
-        Ok(_lock) => said(home, charter)?.map(|transcript| transcript == hash),
+        Ok(_lock) => {
+            let said = said(home, charter)?;
+            (!said.is_empty()).then(|| said.contains(&hash))
+        }
         Err(_) => {
             let status: Status = Client::of(home)?.get("status")?;
             status.group_key.map(|key| key == keys.group().to_string())
@@ -114,15 +121,16 @@ fn agreed(home: &Home, charter: &Charter, keys: &PublicKeys, hash: [u8; 32]) -> 
     }
 }
 
-/// The transcript that this member called ready.
-fn said(home: &Home, charter: &Charter) -> Outcome<Option<[u8; 32]>> {
+/// The transcripts that this member called ready: of several attempts one at most came to a key.
+fn said(home: &Home, charter: &Charter) -> Outcome<Vec<[u8; 32]>> {
     let verifier = Verifier::new(charter);
     let records = Journal::open(&home.journal())?.records;
-    Ok(records.iter().find_map(|record| match record {
+    let ready = records.iter().filter_map(|record| match record {
         Record::Own(bytes) => match &verifier.verify(bytes).ok()?.entry().payload {
             Payload::KeyReady(ready) => Some(ready.transcript.0),
             _ => None,
         },
         _ => None,
-    }))
+    });
+    Ok(ready.collect())
 }

@@ -1,0 +1,162 @@
+//! Seats in signing sessions: those that others offer us, and our own in the sessions that we lead.
+//!
+//! Who is asked for a seat too early (a ballot, a block, a statement is still on its way to it) does not
+//! refuse at once: it answers when what was missing is here, or after [`PATIENCE`].
+
+use super::custody::SESSION;
+use super::{Effect, Node};
+use crate::core::ask::Ask;
+use crate::core::peers::Pending;
+use crate::net;
+use crate::net::protocol::{Request, Response};
+use crdt::MemberId;
+use std::collections::VecDeque;
+use std::time::Duration;
+use threshold::sign::{Input, Refusal, SigningPackage};
+use threshold::{PartyId, SessionId, Timestamp, Wire as _};
+
+/// How long a question for a seat waits for what would let us say yes: entries and blocks reach all nodes
+/// within a second or so of each other.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// Questions of one peer that wait; more are answered at once.
+const WAITING_PER_PEER: usize = 8;
+
+/// What we do in sessions, apart from what the asker waits for.
+#[derive(Debug, Default)]
+pub(super) struct Seats {
+    /// Our own part in sessions that we lead: done after the others were asked, so that they do theirs at
+    /// the same time.
+    own: VecDeque<Own>,
+    waiting: Vec<Question>,
+    /// Something came that may change an answer.
+    pub(super) news: bool,
+}
+
+#[derive(Debug)]
+enum Own {
+    Commit(Ask, PartyId, SessionId),
+    Sign(Ask, PartyId, SigningPackage),
+}
+
+/// A question for a seat that we would answer with a refusal now.
+#[derive(Debug)]
+struct Question {
+    from: MemberId,
+    number: u64,
+    ask: Ask,
+    session: [u8; 32],
+    request: [u8; 32],
+    until: Timestamp,
+}
+
+impl Node {
+    /// Ask a party to commit, or do so ourselves when the others were asked.
+    pub(super) fn ask_commit(&mut self, ask: Ask, party: PartyId, session: SessionId) {
+        let Some(member) = self.seat_of(party) else { return };
+        if member == self.me {
+            return self.later(Own::Commit(ask, party, session));
+        }
+        let Some(request) = self.request_of(&ask) else { return };
+        let session_bytes = session.to_bytes();
+        let request = Request::Commit { ask, session: session_bytes, request: request.to_bytes() };
+        self.ask(member, request, Pending::Commit(ask, party, session));
+    }
+
+    /// Ask a party for its shares, or give ours when the others were asked.
+    pub(super) fn ask_sign(&mut self, ask: Ask, party: PartyId, package: SigningPackage) {
+        let Some(member) = self.seat_of(party) else { return };
+        if member == self.me {
+            return self.later(Own::Sign(ask, party, package));
+        }
+        let session = package.session;
+        let request = Request::Sign { ask, package: package.to_wire() };
+        self.ask(member, request, Pending::Sign(ask, party, session));
+    }
+
+    fn later(&mut self, own: Own) {
+        self.seats.own.push_back(own);
+        self.effects.push_back(Effect::Continue);
+    }
+
+    /// Everything that was to be sent is on its way: do our own part.
+    pub(super) fn do_own_part(&mut self) {
+        match self.seats.own.pop_front() {
+            Some(Own::Commit(ask, party, session)) => {
+                let Some(request) = self.request_of(&ask) else { return };
+                let input = match self.commit(self.me, ask, session, request) {
+                    Ok(commitments) => Input::Commitments(party, commitments),
+                    Err(refusal) => Input::Refused(party, session, refusal),
+                };
+                self.feed(ask.subject(), input);
+            }
+            Some(Own::Sign(ask, party, package)) => {
+                let session = package.session;
+                let input = match self.share(self.me, ask, &package) {
+                    Ok(shares) => Input::Shares(party, shares),
+                    Err(refusal) => Input::Refused(party, session, refusal),
+                };
+                self.feed(ask.subject(), input);
+            }
+            None => {}
+        }
+    }
+
+    /// Answer a coordinator that offers us a seat, unless the answer may be a better one soon.
+    pub(super) fn seat(
+        &mut self,
+        from: MemberId,
+        number: u64,
+        ask: Ask,
+        session: [u8; 32],
+        request: [u8; 32],
+    ) -> Option<Response> {
+        let refusal = match self.offer(from, ask, session, request) {
+            Ok(response) => return Some(response),
+            Err(refusal) => refusal,
+        };
+        let theirs = self.seats.waiting.iter().filter(|question| question.from == from).count();
+        let may_change = self.has_share() && self.party_of(&from).is_some() && refusal.rule() != SESSION;
+        if !may_change || theirs >= WAITING_PER_PEER {
+            return Some(Response::Refused(refusal));
+        }
+        let until = self.now.after(PATIENCE);
+        self.seats.waiting.push(Question { from, number, ask, session, request, until });
+        None
+    }
+
+    fn offer(
+        &mut self,
+        from: MemberId,
+        ask: Ask,
+        session: [u8; 32],
+        request: [u8; 32],
+    ) -> Result<Response, Refusal> {
+        let (session, request) =
+            (SessionId::from_bytes(session), threshold::sign::RequestId::from_bytes(request));
+        self.commit(from, ask, session, request).map(|said| Response::Commitments(said.to_wire()))
+    }
+
+    /// Look again at the questions that wait, if something came, and answer those that waited long enough.
+    pub(super) fn answer_waiting(&mut self) {
+        let (news, now) = (std::mem::take(&mut self.seats.news), self.now);
+        if self.seats.waiting.is_empty() {
+            return;
+        }
+        for question in std::mem::take(&mut self.seats.waiting) {
+            if !news && now < question.until {
+                self.seats.waiting.push(question);
+                continue;
+            }
+            let Question { from, number, ask, session, request, until } = question;
+            let response = match self.offer(from, ask, session, request) {
+                Ok(response) => response,
+                Err(refusal) if now >= until => Response::Refused(refusal),
+                Err(_) => {
+                    self.seats.waiting.push(Question { from, number, ask, session, request, until });
+                    continue;
+                }
+            };
+            self.effects.push_back(Effect::Net(net::Command::Respond(number, response)));
+        }
+    }
+}
