@@ -12,6 +12,7 @@ use crdt::limits::WINDOW;
 use crdt::state::ProposalState;
 use crdt::{Certified, EntryId, Height, MemberId, ProposalId};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use threshold::sign::Refusal;
 use wallet::fee::{self, Bounds};
 use wallet::policy::Terms;

@@ -31,7 +31,7 @@ fn five_nodes_make_a_key_by_pull_alone() {
 /// (the bus asserts that), and nobody shows an address before the key is stored by all and tested twice.
 #[test]
 fn a_node_killed_after_any_effect_comes_back_and_the_key_is_made() {
-    let every = std::env::var("KILL_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(3);
+    let every = std::env::var("KILL_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(8);
     for fuse in (1..).step_by(every) {
         let mut bus = Bus::new(3);
         bus.chatty = true;

@@ -13,6 +13,7 @@
 mod document;
 mod measure;
 mod report;
+mod signing;
 mod stratum;
 mod wallet;
 
@@ -31,8 +32,9 @@ struct Bench {
     run: fn() -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run },
+    Bench { name: "signing", about: "make a key and sign with it, among daemons", run: signing::run },
     Bench {
         name: "stratum",
         about: "serve miners, tell them of tips, switch their pools",
