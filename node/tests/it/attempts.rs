@@ -28,13 +28,6 @@ fn until_usable(bus: &mut Bus, nodes: &[usize], seconds: u64) -> Option<String> 
             return Some(key);
         }
     }
-    for node in nodes {
-        let waits: Vec<String> = bus.status(*node).waits.into_iter().map(|wait| wait.what).collect();
-        println!("node {node} waits for {waits:?}");
-        for signed in bus.said(*node) {
-            println!("    {} {:?}", signed.entry().height, signed.entry().payload.kind());
-        }
-    }
     None
 }
 

@@ -30,13 +30,16 @@ impl Ledger {
     }
 }
 
+/// What is to be signed in a session, and what signers committed to in it.
+type Said = (Request, BTreeMap<PartyId, Vec<Commitment>>);
+
 struct World {
     keys: Keys,
     signers: BTreeMap<PartyId, Signer>,
     ledger: Ledger,
     now: Timestamp,
     /// What signers committed to, by session.
-    said: BTreeMap<(PartyId, SessionId), (Request, BTreeMap<PartyId, Vec<Commitment>>)>,
+    said: BTreeMap<(PartyId, SessionId), Said>,
 }
 
 fn request(number: u16) -> Request {
