@@ -228,8 +228,11 @@ fn homes(
             listen: listen(index),
             announce: peers.get(index).cloned(),
             api: (Ipv4Addr::LOCALHOST, api).into(),
-            bitcoind: Settings { url: bitcoind.rpc_url(), cookie },
             passphrase_file: None,
+            bitcoind: Some(Settings { url: bitcoind.rpc_url(), cookie }),
+            filters: None,
+            electrum: None,
+            esplora: None,
         };
         config.save(&home.config())?;
         homes.push((home, config));
