@@ -341,6 +341,17 @@ impl Node {
         }
     }
 
+    /// Whether this records an attempt at the key of this charter's guild, each party in its seat.
+    #[must_use]
+    pub fn is_transcript_of(charter: &crdt::Charter, transcript: &threshold::dkg::Transcript) -> bool {
+        let parties = transcript.parties();
+        let has_seat = |member: &&MemberId| parties.values().any(|key| *key == member.to_bytes());
+        let seats: Vec<MemberId> = charter.co_signers.iter().filter(has_seat).copied().collect();
+        let named = (1..=crdt::limits::ATTEMPTS_MAX)
+            .any(|attempt| transcript.session() == Self::key_session(&charter.id(), attempt, &seats));
+        named && parties.values().copied().eq(seats.iter().map(|member| member.to_bytes()))
+    }
+
     /// The epoch of the key that founders make.
     pub const EPOCH: u32 = EPOCH;
     /// The name of the sealed state of a running key generation.

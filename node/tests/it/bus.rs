@@ -8,6 +8,7 @@ use bitcoin::hashes::Hash as _;
 use chain::Chain;
 use crdt::testkit::{self, Person};
 use crdt::{Charter, Digest, Document, Signed, Verifier};
+use node::api::dto::treasury::{AddressQuery, TreasuryCommand};
 use node::api::dto::{Answer, Command, Status};
 use node::chain::Update;
 use node::core::{Effect, Input, Node, Start};
@@ -431,8 +432,9 @@ impl Bus {
         });
         let tested = said(&|signed| matches!(signed.entry().payload, crdt::Payload::KeyTest { .. }))
             && said(&|signed| matches!(signed.entry().payload, crdt::Payload::Certificate(_)));
+        let address = || Command::Treasury(TreasuryCommand::Address(AddressQuery::default()));
         for index in 0..self.nodes.len() {
-            if self.nodes[index].is_some() && self.command(index, Command::Address).is_ok() {
+            if self.nodes[index].is_some() && self.command(index, address()).is_ok() {
                 assert!(stored && tested, "node {index} shows an address too soon");
             }
         }

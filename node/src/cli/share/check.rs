@@ -9,7 +9,6 @@ use crate::home::{self, Home};
 use crate::journal::{Journal, Record};
 use crate::keystore::Keystore;
 use bitcoin::hex::DisplayHex as _;
-use crdt::limits::ATTEMPTS_MAX;
 use crdt::{Charter, MemberId, Payload, Verifier};
 use std::fmt;
 use std::path::Path;
@@ -92,14 +91,8 @@ fn prove(home: &Home, keystore: &Keystore, file: Option<&Path>) -> Outcome<(Proo
 }
 
 fn of_this_guild(transcript: &Transcript, charter: &Charter) -> Outcome<()> {
-    let parties = transcript.parties();
-    let has_seat = |member: &&MemberId| parties.values().any(|key| *key == member.to_bytes());
-    let seats: Vec<MemberId> = charter.co_signers.iter().filter(has_seat).copied().collect();
-    let named = (1..=ATTEMPTS_MAX)
-        .any(|attempt| transcript.session() == Node::key_session(&charter.id(), attempt, &seats));
-    let same = named && parties.values().copied().eq(seats.iter().map(|member| member.to_bytes()));
     let other = "the transcript is of another guild or epoch";
-    if same { Ok(()) } else { Err(refuse(other)) }
+    if Node::is_transcript_of(charter, transcript) { Ok(()) } else { Err(refuse(other)) }
 }
 
 /// Compare with what the running node, or else our own `KeyReady` in the journal, says. False if neither can

@@ -8,9 +8,8 @@ use bitcoin::{Address, BlockHash, Network, ScriptBuf};
 use crdt::Charter;
 use crdt::charter::{Birth, ThresholdRule};
 use crdt::testkit::{self, Person};
-use node::api::dto::{
-    Address as AddressDto, Balance, ChoiceDto, NewBallot, NewSpend, OutputDto, ProposalDto, Status,
-};
+use node::api::dto::treasury::Address as AddressDto;
+use node::api::dto::{Balance, ChoiceDto, NewBallot, NewSpend, OutputDto, ProposalDto, Status};
 use node::client::Client;
 use node::config::{Bitcoind as Settings, Config};
 use node::error::Outcome;

@@ -128,7 +128,7 @@ fn group_key_of(home: &Home, charter: &Charter) -> Outcome<GroupKey> {
     if blob.exists() {
         let refuse = |why: &dyn std::fmt::Display| Failure::because("the transcript of the key", why);
         let transcript = Transcript::from_wire(&home::read(&blob)?).map_err(|error| refuse(&error))?;
-        if transcript.session() != Node::key_session(&charter.id()) {
+        if !Node::is_transcript_of(charter, &transcript) {
             return Err(refuse(&"it is of another guild"));
         }
         let keys = transcript.verify().map_err(|error| refuse(&error))?;
