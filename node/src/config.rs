@@ -117,7 +117,6 @@ impl Config {
             return Err(format!("{} are too many chain sources: two check each other", named.join(", ")));
         }
         let schemes = [
-            ("bitcoind", self.bitcoind.as_ref().map(|node| &node.url), &["http://"][..]),
             ("electrum", self.electrum.as_ref().map(|server| &server.url), &["ssl://", "tcp://"][..]),
             ("esplora", self.esplora.as_ref().map(|server| &server.url), &["https://", "http://"][..]),
         ];

@@ -75,9 +75,11 @@ impl Shared {
         Some(Tip { height, hash: self.hash(height)?, time })
     }
 
-    /// The best block, once all headers were read.
+    /// The best block, once all headers were read: filters are looked at after them.
     pub(super) fn best(&self) -> Option<Tip> {
-        self.synced?;
+        if self.synced.is_none() && self.looked == self.start.height {
+            return None;
+        }
         self.tip_at(self.headers.keys().next_back().copied().unwrap_or(self.start.height))
     }
 
