@@ -1,10 +1,12 @@
 //! The charter: what founders sign, and what names the guild (§3).
 
 use crate::amount::Weight;
+use crate::governance::Class;
 use crate::hash::Digest;
 use crate::id::{GuildId, MemberId, MemberKeyError};
 use crate::limits::{CO_SIGNERS_MAX, MEMBERS_MAX};
 use crate::mining::MiningPolicy;
+use crate::rules::Rules;
 use crate::text::Line;
 use crate::{Height, limits};
 use bitcoin::bip32::Xpub;
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The version this code writes and reads.
-pub const CHARTER_VERSION: u16 = 1;
+pub const CHARTER_VERSION: u16 = 2;
 /// The shortest and the longest delay of the recovery leaf in blocks (BIP68 allows 16 bits).
 pub const RECOVERY_DELAY: std::ops::RangeInclusive<u16> = 144..=65_535;
 
@@ -32,8 +34,8 @@ pub struct Charter {
     pub co_signers: Vec<MemberId>,
     /// How many of them sign.
     pub threshold: ThresholdRule,
-    /// How spends are decided.
-    pub spend: ClassRule,
+    /// How each class of actions is decided.
+    pub rules: Rules,
     /// What farms do from the first day.
     pub mining: MiningPolicy,
     /// What a payment may cost at most.
@@ -53,6 +55,8 @@ pub struct Founder {
     pub name: Line,
     /// Voting weight on the first roll.
     pub weight: Weight,
+    /// Units beside the voting weight that have a claim on the treasury, but no vote.
+    pub claim: Weight,
     /// Where distributions to this member go.
     pub payout: ScriptBuf,
 }
@@ -79,17 +83,6 @@ impl ThresholdRule {
             Self::MajorityOr(least) => (co_signers / 2 + 1).max(usize::from(least)),
         }
     }
-}
-
-/// How one class of actions is decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClassRule {
-    /// Final YES votes must weigh more than this share of the whole roll, in percent (50…99).
-    pub more_than_percent: u8,
-    /// Blocks from the proposal to its close.
-    pub period: Height,
-    /// Blocks between the certificate and the payment, for a veto.
-    pub delay: Height,
 }
 
 /// What a payment may cost in fees.
@@ -157,6 +150,9 @@ pub enum CharterError {
     /// A rule out of bounds.
     #[error("{0}")]
     Rule(&'static str),
+    /// A rule of a class out of bounds.
+    #[error("the rule for {0}: {1}")]
+    Class(Class, &'static str),
 }
 
 impl Charter {
@@ -249,12 +245,9 @@ impl Charter {
     fn check_rules(&self) -> Result<(), CharterError> {
         let Recovery { keys, least, delay } = &self.recovery;
         let kind = NetworkKind::from(self.network);
-        let grace = grace(self.co_signers.len());
+        let n = self.co_signers.len();
+        self.rules.check(n, grace(n)).map_err(|(class, why)| CharterError::Class(class, why))?;
         let rules = [
-            ((50..100).contains(&self.spend.more_than_percent), "a spend needs more than 50 to 99 percent"),
-            (self.spend.period >= 3 * grace, "a period is at least three times the grace (protocol §2)"),
-            (self.spend.period <= 52_560, "a period is at most 52,560 blocks"),
-            (self.spend.delay <= 52_560, "a delay is at most 52,560 blocks"),
             (self.fee_cap.sat > 0 && self.fee_cap.sat_per_vb > 0, "a fee cap of zero pays nobody"),
             (keys.len() == self.founders.len(), "every founder has one recovery key"),
             (keys.iter().collect::<BTreeSet<_>>().len() == keys.len(), "no two recovery keys are equal"),

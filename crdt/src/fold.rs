@@ -17,9 +17,10 @@ use crate::change::Change;
 use crate::charter::Charter;
 use crate::document::Document;
 use crate::entry::{Addresses, Payload};
+use crate::governance::{Effect, exit_id};
 use crate::id::{EntryId, MemberId, ProposalId};
 use crate::signed::Signed;
-use crate::state::{EpochKey, Member, Settled, State};
+use crate::state::{EpochKey, FIRST_EPOCH, Member, Settled, State};
 use crate::verdict::{Ignored, Verdict};
 use bitcoin::BlockHash;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,8 @@ pub struct Fold {
     settled: BTreeMap<ProposalId, Settled>,
     /// Entries of each author that are in the state.
     applied: BTreeMap<MemberId, u32>,
+    /// The ids that members' exits go by.
+    exit_ids: BTreeMap<ProposalId, MemberId>,
     /// Entries that name a proposal nobody has.
     waiting: BTreeMap<ProposalId, BTreeSet<Place>>,
     /// Signatures of the group that were shown: to be checked again if the key changes.
@@ -117,11 +120,15 @@ impl Fold {
     /// The state of an empty document of `charter`'s guild.
     #[must_use]
     pub fn new(charter: &Charter, facts: &ChainFacts) -> Self {
+        let guild = charter.id();
+        let members = charter.founders.iter().map(|founder| founder.key);
+        let exit_ids = members.map(|member| (exit_id(guild, &member), member));
         Self {
             charter: charter.clone(),
             state: initial(charter, facts),
             settled: facts.settled.clone(),
             applied: BTreeMap::new(),
+            exit_ids: exit_ids.collect(),
             waiting: BTreeMap::new(),
             proofs: BTreeSet::new(),
             verdicts: None,
@@ -250,7 +257,8 @@ impl Fold {
         }
         for proposal in state.proposals.values_mut() {
             proposal.ballots.remove(author);
-            proposal.certificates.remove(author);
+            proposal.earlier.remove(author);
+            proposal.certificates.retain(|(_, shower), _| shower != author);
             proposal.comments.retain(|(commenter, _), _| commenter != author);
             proposal.draws.retain(|(drawer, _), _| drawer != author);
             proposal.withdrawn &= proposal.author != *author;
@@ -282,6 +290,12 @@ impl Fold {
             .filter(|(id, proposal)| proposal.author == *author && !document.counts(EntryId(id.0)));
         for id in lost.map(|(id, _)| *id).collect::<Vec<_>>() {
             let Some(gone) = self.state.proposals.remove(&id) else { continue };
+            if let Effect::Cancel(target) = &gone.proposal.effect
+                && let Some(vetoes) = self.state.cancels.get_mut(target)
+            {
+                vetoes.remove(&id);
+                self.state.cancels.retain(|_, vetoes| !vetoes.is_empty());
+            }
             let places = gone.comments.into_keys().chain(gone.draws.into_keys());
             self.waiting.entry(id).or_default().extend(places);
         }
@@ -310,6 +324,7 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         let member = Member {
             name: founder.name.clone(),
             weight: founder.weight,
+            claim: founder.claim,
             payout: founder.payout.clone(),
             accepted: false,
             addresses: Addresses::default(),
@@ -325,7 +340,9 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         block_hash: facts.block_hash,
         members: members.collect(),
         co_signers: charter.co_signers.clone(),
-        spend_rule: charter.spend.clone(),
+        epoch: FIRST_EPOCH,
+        threshold: charter.threshold,
+        rules: charter.rules.clone(),
         guests: BTreeMap::new(),
         echoes: BTreeMap::new(),
         key_ready: BTreeMap::new(),
@@ -334,5 +351,6 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         proposals: BTreeMap::new(),
         statements: BTreeMap::new(),
         exits: BTreeMap::new(),
+        cancels: BTreeMap::new(),
     }
 }

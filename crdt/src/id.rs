@@ -103,6 +103,9 @@ impl From<EntryId> for ProposalId {
 pub struct MemberId([u8; 32]);
 
 impl MemberId {
+    /// What no other key is smaller than: the beginning of ranges. It signs nothing.
+    pub(crate) const FIRST: Self = Self([0; 32]);
+
     /// The raw public key.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 32] {

@@ -2,16 +2,22 @@
 //! bytes, and so an equal hash, on every node.
 
 use crate::certificate::{Body, Certificate, Signature};
-use crate::charter::ClassRule;
+use crate::charter::{ThresholdRule, grace};
 use crate::entry::{Addresses, Attempt, Invite, KeyReady};
-use crate::governance::{Choice, Effect, Output, Payable, Proposal, Seen, Spend};
+use crate::governance::{
+    Choice, Class, Effect, Exit, Options, Output, Payable, Proposal, Seen, Setting, SettingKey, Spend,
+};
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
+use crate::rules::Rules;
 use crate::text::{Line, Note};
 use crate::{Height, Weight};
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The epoch of the key that founders make.
+pub const FIRST_EPOCH: u32 = 1;
 
 /// S_B: the state of a guild up to block B.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +32,12 @@ pub struct State {
     pub members: BTreeMap<MemberId, Member>,
     /// Who holds shares of the current key, in seat order; who is to make it, as long as there is none.
     pub co_signers: Vec<MemberId>,
-    /// The rule for spends.
-    pub spend_rule: ClassRule,
+    /// The epoch: which key signs.
+    pub epoch: u32,
+    /// How many co-signers sign.
+    pub threshold: ThresholdRule,
+    /// How each class of actions is decided.
+    pub rules: Rules,
     /// Invitations by the guest's node key and the member who gave them: of several the longest.
     pub guests: BTreeMap<MemberId, BTreeMap<MemberId, Invite>>,
     /// Echoes of key generations: (epoch, attempt) → co-signer → hash.
@@ -45,6 +55,8 @@ pub struct State {
     pub statements: BTreeMap<Height, BTreeMap<MemberId, Statement>>,
     /// Members who leave.
     pub exits: BTreeMap<MemberId, ExitState>,
+    /// Vetoes that were proposed: what they would stop → they.
+    pub cancels: BTreeMap<ProposalId, BTreeSet<ProposalId>>,
 }
 
 /// A member on the roll.
@@ -54,6 +66,8 @@ pub struct Member {
     pub name: Line,
     /// Voting weight.
     pub weight: Weight,
+    /// Units with a claim on the treasury, but no vote.
+    pub claim: Weight,
     /// Where distributions go.
     pub payout: ScriptBuf,
     /// Whether this founder signed the charter.
@@ -95,10 +109,9 @@ impl Statement {
         self.said.len() == usize::from(self.parts)
     }
 
-    /// What it says of a proposal.
-    #[must_use]
-    pub fn of(&self, proposal: &ProposalId) -> Option<&Seen> {
-        self.said.values().flatten().find(|seen| seen.proposal == *proposal)
+    /// What it says of a proposal, in one place or several.
+    pub fn of(&self, proposal: &ProposalId) -> impl Iterator<Item = &Seen> {
+        self.said.values().flatten().filter(move |seen| seen.proposal == *proposal)
     }
 }
 
@@ -171,14 +184,16 @@ pub struct ProposalState {
     pub close: Height,
     /// What it says.
     pub proposal: Proposal,
-    /// The vote of each member that counts.
+    /// The newest vote of each member.
     pub ballots: BTreeMap<MemberId, HeldBallot>,
+    /// Those it replaced, oldest first: while the newest is not certain, an earlier NO counts.
+    pub earlier: BTreeMap<MemberId, Vec<HeldBallot>>,
     /// Words on it, by author and place in the author's chain.
     pub comments: BTreeMap<(MemberId, u32), Comment>,
     /// Taken back by its author.
     pub withdrawn: bool,
-    /// Proofs that it was decided, by who showed them.
-    pub certificates: BTreeMap<MemberId, Certificate>,
+    /// Proofs that it was decided, by option and who showed them.
+    pub certificates: BTreeMap<(u16, MemberId), Certificate>,
     /// How its lineage ended, ≥ K deep.
     pub settled: Option<Settled>,
     /// Bills drawn on it, if it is a budget, by author and place in the author's chain.
@@ -199,30 +214,63 @@ pub struct Draw {
 }
 
 impl ProposalState {
-    /// The proof that it was decided.
+    /// The proof that it was decided. Were two options certified, a setting has the last, and all else the
+    /// first: everybody names the same.
     #[must_use]
     pub fn certificate(&self) -> Option<&Certificate> {
-        smallest(&self.certificates)
+        let option = self.decided()?;
+        let proofs = self.certificates.range((option, MemberId::FIRST)..).map(|(_, proof)| proof);
+        let proofs = proofs.take_while(|proof| proof.body.option == option);
+        proofs.min_by(|a, b| a.signature.cmp(&b.signature))
     }
 
-    /// The bytes its certificate signs.
+    /// The option that is certified, if one is.
     #[must_use]
-    pub fn body(&self, guild: GuildId, id: ProposalId) -> Body {
-        Body {
-            guild,
-            epoch: 1,
-            proposal: id,
-            option: 0,
-            effect: self.proposal.effect.hash(),
-            close: self.close,
+    pub fn decided(&self) -> Option<u16> {
+        let setting = self.proposal.effect.class() == Class::Setting;
+        let mut options = self.certificates.keys().map(|(option, _)| *option);
+        if setting { options.next_back() } else { options.next() }
+    }
+
+    /// How many options there are; 1 without a choice.
+    #[must_use]
+    pub fn options(&self) -> u16 {
+        match &self.proposal.effect {
+            Effect::Choose(options) => u16::try_from(options.len()).unwrap_or(u16::MAX),
+            _ => 1,
         }
     }
 
-    /// The spend it proposes, if it is one.
+    /// The bytes its certificate signs; of several options, the first's.
     #[must_use]
-    pub const fn spend(&self) -> Option<&Spend> {
+    pub fn body(&self, guild: GuildId, id: ProposalId) -> Body {
+        let effect = self.proposal.effect.option(0).map_or(Digest([0; 32]), |effect| effect.hash());
+        Body { guild, epoch: FIRST_EPOCH, proposal: id, option: 0, effect, close: self.close }
+    }
+
+    /// The bytes that the certificate of `option` signs, if there is such an option.
+    #[must_use]
+    pub fn body_of(&self, guild: GuildId, epoch: u32, id: ProposalId, option: u16) -> Option<Body> {
+        let effect = self.proposal.effect.option(option)?.hash();
+        Some(Body { guild, epoch, proposal: id, option, effect, close: self.close })
+    }
+
+    /// The spend it proposes, if it is one; of several, the one that was chosen.
+    #[must_use]
+    pub fn spend(&self) -> Option<&Spend> {
         match &self.proposal.effect {
             Effect::Spend(spend) => Some(spend),
+            Effect::Choose(Options::Spend(options)) => options.get(usize::from(self.decided()?)),
+            _ => None,
+        }
+    }
+
+    /// The setting it proposes, if it is one; of several, the one that was chosen.
+    #[must_use]
+    pub fn setting(&self) -> Option<&Setting> {
+        match &self.proposal.effect {
+            Effect::Setting(setting) => Some(setting),
+            Effect::Choose(Options::Setting(options)) => options.get(usize::from(self.decided()?)),
             _ => None,
         }
     }
@@ -231,16 +279,29 @@ impl ProposalState {
     #[must_use]
     pub fn payable(&self) -> Option<&dyn Payable> {
         match &self.proposal.effect {
-            Effect::Spend(spend) => Some(spend),
             Effect::Distribute(distribute) => Some(distribute),
+            _ => self.spend().map(|spend| spend as &dyn Payable),
+        }
+    }
+
+    /// The most that it moves in satoshis, if it moves money: what the cap of its class is compared with.
+    #[must_use]
+    pub fn amount_sat(&self) -> Option<u64> {
+        let sat = |amount: Option<Amount>| amount.map_or(u64::MAX, Amount::to_sat);
+        match &self.proposal.effect {
+            Effect::Spend(spend) => Some(sat(spend.total())),
+            Effect::Distribute(distribute) => Some(distribute.total.to_sat()),
+            Effect::Choose(Options::Spend(all)) => all.iter().map(|spend| sat(spend.total())).max(),
+            Effect::Budget(budget) => Some(sat(budget.most(self.height))),
             _ => None,
         }
     }
 
     /// The coin whose lineage it is paid from, if it is paid.
     #[must_use]
-    pub const fn anchor(&self) -> Option<OutPoint> {
+    pub fn anchor(&self) -> Option<OutPoint> {
         match &self.proposal.effect {
+            Effect::Choose(Options::Spend(all)) => all.first().map(|spend| spend.anchor),
             Effect::Spend(spend) => Some(spend.anchor),
             Effect::Distribute(distribute) => Some(distribute.anchor),
             Effect::Budget(budget) => Some(budget.anchor),
@@ -309,10 +370,100 @@ impl State {
         self.guests.iter().filter_map(move |(guest, invites)| Some((*guest, until(invites)?)))
     }
 
-    /// A member's weight; none for outsiders.
+    /// A member's weight; none for outsiders, and for whoever left.
     #[must_use]
     pub fn weight(&self, member: &MemberId) -> Weight {
+        if self.has_left(member) {
+            return Weight::default();
+        }
         self.members.get(member).map_or_else(Weight::default, |member| member.weight)
+    }
+
+    /// A member's units: voting weight, and claims without a vote.
+    #[must_use]
+    pub fn units(&self, member: &MemberId) -> u64 {
+        let claim = self.members.get(member).filter(|_| !self.has_left(member)).map(|member| member.claim);
+        Weight::sum([self.weight(member), claim.unwrap_or_default()])
+    }
+
+    /// The weight of the whole roll.
+    #[must_use]
+    pub fn roll_weight(&self) -> u64 {
+        if self.exits.is_empty() {
+            return Weight::sum(self.members.values().map(|member| member.weight));
+        }
+        Weight::sum(self.members.keys().map(|member| self.weight(member)))
+    }
+
+    /// Whether a member's exit is certified: its weight is 0 from then on.
+    #[must_use]
+    pub fn has_left(&self, member: &MemberId) -> bool {
+        self.exits.get(member).is_some_and(|exit| !exit.certificates.is_empty())
+    }
+
+    /// The newest claim of a member who leaves, and what it would pay.
+    #[must_use]
+    pub fn claim(&self, member: &MemberId) -> Option<(&ExitClaim, Exit)> {
+        let claim = self.exits.get(member)?.claims.values().next_back()?;
+        let payout = &self.members.get(member)?.payout;
+        Some((claim, Exit::new(*member, payout, claim.amount).ok()?))
+    }
+
+    /// The claim of a member that is certified, and what it pays.
+    #[must_use]
+    pub fn granted(&self, member: &MemberId) -> Option<(&ExitClaim, Exit)> {
+        let exit = self.exits.get(member)?;
+        let payout = &self.members.get(member)?.payout;
+        exit.claims.values().find_map(|claim| {
+            let pays = Exit::new(*member, payout, claim.amount).ok()?;
+            let body = pays.body(self.guild, self.epoch, claim.height);
+            exit.certificates.values().any(|proof| proof.body == body).then_some((claim, pays))
+        })
+    }
+
+    /// Who votes for `member` on what was proposed at `height`, unless it votes itself: whom it had named
+    /// last before.
+    #[must_use]
+    pub fn delegate(&self, member: &MemberId, height: Height) -> Option<MemberId> {
+        self.delegation(member, height).map(|(_, to)| to)
+    }
+
+    /// The same, and the entry that says so.
+    #[must_use]
+    pub fn delegation(&self, member: &MemberId, height: Height) -> Option<(EntryId, MemberId)> {
+        let said = &self.members.get(member)?.delegations;
+        let named = said.iter().rev().find(|delegation| delegation.height < height)?;
+        Some((named.entry, named.to?))
+    }
+
+    /// The certified veto that stops `id`, if there is one.
+    #[must_use]
+    pub fn cancelled(&self, id: &ProposalId) -> Option<ProposalId> {
+        let certified =
+            |cancel: &&ProposalId| self.proposals.get(*cancel).is_some_and(|veto| veto.decided().is_some());
+        self.cancels.get(id)?.iter().find(certified).copied()
+    }
+
+    /// The value of a setting: the certified proposal with the greatest (close, id, option) that no veto
+    /// stopped.
+    #[must_use]
+    pub fn setting(&self, key: &SettingKey) -> Option<(ProposalId, &ProposalState, &Setting)> {
+        let decided = self.proposals.iter().filter(|(_, proposal)| proposal.decided().is_some());
+        let values = decided.filter_map(|(id, proposal)| Some((*id, proposal, proposal.setting()?)));
+        let values = values.filter(|(id, _, setting)| setting.key() == *key && self.cancelled(id).is_none());
+        values.max_by_key(|(id, proposal, _)| (proposal.close, *id))
+    }
+
+    /// t: how many co-signers sign.
+    #[must_use]
+    pub fn signers_needed(&self) -> usize {
+        self.threshold.of(self.co_signers.len())
+    }
+
+    /// G: blocks of grace after a close.
+    #[must_use]
+    pub const fn grace(&self) -> Height {
+        grace(self.co_signers.len())
     }
 
     /// What to call a member.

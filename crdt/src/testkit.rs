@@ -5,7 +5,7 @@ mod random;
 pub use random::Random;
 
 use crate::amount::Weight;
-use crate::charter::{Birth, CHARTER_VERSION, Charter, ClassRule, FeeCap, Founder, Recovery, ThresholdRule};
+use crate::charter::{Birth, CHARTER_VERSION, Charter, FeeCap, Founder, Recovery, ThresholdRule};
 use crate::document::Document;
 use crate::entry::Payload;
 use crate::governance::{Ballot, Choice, Effect, Output, Proposal, Spend};
@@ -13,6 +13,7 @@ use crate::hash::Digest;
 use crate::id::{MemberId, ProposalId};
 use crate::limits::CO_SIGNERS_MAX;
 use crate::mining::MiningPolicy;
+use crate::rules::{Rule, Rules};
 use crate::signed::Signed;
 use crate::text::{Line, Note};
 use crate::{ChainFacts, Height};
@@ -75,6 +76,7 @@ pub fn charter(people: &[Person]) -> Charter {
         key: person.id(),
         name: Line::try_from(person.name.clone()).expect("names are plain"),
         weight: Weight::try_from(1).expect("one is a weight"),
+        claim: Weight::default(),
         payout: payee(person.name.as_bytes().first().copied().unwrap_or_default()),
     };
     let secp = Secp256k1::new();
@@ -91,7 +93,7 @@ pub fn charter(people: &[Person]) -> Charter {
         founders: people.iter().map(founder).collect(),
         co_signers: people.iter().map(Person::id).take(CO_SIGNERS_MAX).collect(),
         threshold: ThresholdRule::Standard,
-        spend: ClassRule { more_than_percent: 50, period: 432, delay: 0 },
+        rules: Rules::all(Rule::Absolute, 50, 432),
         mining: MiningPolicy::SOLO,
         fee_cap: FeeCap { sat: 100_000, sat_per_vb: 200 },
         recovery: Recovery { keys: people.iter().map(recovery).collect(), least, delay: 52_560 },

@@ -2,7 +2,7 @@
 
 use crate::Height;
 use crate::certificate::CertificateError;
-use crate::governance::{DrawError, EffectError, SpendError};
+use crate::governance::{Choice, DrawError, EffectError, SpendError};
 use crate::id::{MemberId, MemberKeyError, ProposalId};
 use crate::receipt::Flaw;
 use std::fmt;
@@ -90,6 +90,12 @@ pub enum Ignored {
         /// Of how many.
         parts: u16,
     },
+    /// A vote that has no meaning here: a yes to several options, or options where there are none.
+    #[error("'{0}' is no answer to this proposal")]
+    Choice(Choice),
+    /// A statement on votes that were not over.
+    #[error("said before the votes that closed at {0} could be over")]
+    EarlyStatement(Height),
     /// A delegation to oneself or to nobody on the roll.
     #[error("{0:?} cannot vote for its author")]
     Delegate(MemberId),

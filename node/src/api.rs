@@ -3,6 +3,7 @@
 
 pub mod dto;
 pub mod events;
+mod governance;
 mod report;
 pub mod server;
 mod workspace;

@@ -1,6 +1,7 @@
 //! The command line: `guild NOUN VERB`. Data goes to stdout, messages to stderr; `--json` gives one
 //! object; the exit codes are those of [`crate::error::CODES`].
 
+mod certificate;
 mod contact;
 mod document;
 mod draft;
@@ -8,6 +9,7 @@ mod found;
 mod init;
 mod join;
 mod label;
+mod member;
 mod note;
 mod proposal;
 mod register;
@@ -110,6 +112,29 @@ enum Verb {
     /// What the books say: profit and loss, entries, payouts, contributions.
     #[command(subcommand)]
     Report(report::Report),
+    /// The proof of a decision, to be verified anywhere.
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
+    /// What holds because it was decided.
+    #[command(subcommand)]
+    Setting(Setting),
+    /// Let another member vote for you on what is proposed from now on; your own ballot overrides it.
+    Delegate {
+        /// Who, by name; nobody any more without.
+        member: Option<String>,
+    },
+    /// Stop this node's signing, for all to see.
+    Pause,
+    /// Let this node sign again.
+    Resume,
+    /// Leave the guild with a part of the treasury.
+    Leave {
+        /// How many satoshis: at most your part when the exit has cooled.
+        amount: u64,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Back up this member's secrets, or restore them.
     #[command(subcommand)]
     Share(share::Share),
@@ -135,6 +160,12 @@ enum Entry {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Setting {
+    /// The value of every setting, and the decision that set it.
+    Show,
 }
 
 #[derive(Debug, Subcommand)]
@@ -195,6 +226,12 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Treasury(treasury) => treasury.run(&home, say),
         Verb::Report(report) => report.run(&home, say),
         Verb::Share(share) => share.run(&home, say),
+        Verb::Certificate(certificate) => certificate.run(&home, say),
+        Verb::Setting(Setting::Show) => member::settings(&home, say),
+        Verb::Delegate { member } => member::delegate(&home, say, member.as_deref()),
+        Verb::Pause => member::pause(&home, say, true),
+        Verb::Resume => member::pause(&home, say, false),
+        Verb::Leave { amount, yes } => member::leave(&home, say, amount, yes),
         Verb::Document(document) => document.run(&home, say),
         Verb::Entry(Entry::Show { id }) => entry(&home, say, &id),
         Verb::Events => events(&home, say),
@@ -279,17 +316,14 @@ fn rules(charter: &crdt::Charter) -> Vec<String> {
         charter.founders.iter().map(|founder| format!("{} (weight {})", founder.name, founder.weight));
     let (t, n) = (charter.signers_needed(), charter.co_signer_count());
     let recovery = &charter.recovery;
-    vec![
+    let exit = &charter.rules.exit;
+    let mut rules = vec![
         format!("guild      {} on {}", charter.name, charter.network),
         format!("id         {}", charter.id()),
         format!("members    {}", names.collect::<Vec<_>>().join(", ")),
         format!(
             "treasury   any {t} of {n} co-signers together can move it, whatever the votes say; {} can block it",
             n - t + 1
-        ),
-        format!(
-            "spending   final yes of more than {} % of all weight, within {} blocks; paid {} blocks after",
-            charter.spend.more_than_percent, charter.spend.period, charter.spend.delay
         ),
         format!(
             "fees       at most {} sat a payment and {} sat/vB",
@@ -309,5 +343,12 @@ fn rules(charter: &crdt::Charter) -> Vec<String> {
             recovery.least,
             recovery.keys.len()
         ),
-    ]
+        format!(
+            "exit       no vote: a member's part of the treasury, {} blocks after it asked",
+            exit.cooling
+        ),
+    ];
+    let classes = charter.rules.classes();
+    rules.extend(classes.iter().map(|(class, rule)| format!("{class:<10} {rule}")));
+    rules
 }

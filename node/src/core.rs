@@ -12,14 +12,18 @@ mod commands;
 mod custody;
 mod decided;
 mod decisions;
+mod explain;
 mod given;
 mod keygen;
 mod lifecycle;
 mod money;
 mod payments;
 mod peers;
+mod proposing;
 mod record;
+mod rights;
 mod seats;
+mod statements;
 mod transcript;
 mod workspace;
 
@@ -181,9 +185,12 @@ pub struct Node {
     /// Look for what is due: at each tick and each proof, not at every word of a peer, which would cost less
     /// than the look.
     look_for_due: bool,
+    /// The tip or the document moved since we last looked which votes are over.
+    closes_may_be_due: bool,
     decisions: decisions::Local,
     /// Spends of the treasury that nobody decided, as the chain shows them now.
     alarms: Vec<wallet::alarm::Foreign>,
+    seen: statements::Seen,
     decided: BTreeMap<ProposalId, decided::Decided>,
     /// A fork may have taken the proof of a decision out of the document.
     decided_may_lack: bool,
@@ -252,8 +259,10 @@ impl Node {
             seats: seats::Seats::default(),
             given: given::Given::new(),
             look_for_due: true,
+            closes_may_be_due: true,
             decisions: decisions::Local::from_records(&start.records)?,
             alarms: Vec::new(),
+            seen: statements::Seen::from_records(&start.records, &start.own),
             decided: BTreeMap::new(),
             decided_may_lack: true,
             recovery: (!start.journal_intact).then(|| peers::Recovery::new(now)),
@@ -326,6 +335,7 @@ impl Node {
     fn proceed(&mut self) {
         self.say_decided_again();
         self.introduce();
+        self.speak_of_closes();
         self.drive_keygen();
         self.fetch_transcript();
         self.open_treasury_when_ready();
@@ -342,6 +352,7 @@ impl Node {
         self.books.age();
         self.seats.news = true;
         let changes = self.fold.follow(&self.document, touched);
+        self.closes_may_be_due |= !changes.is_empty();
         let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
         self.tell(changes);
         if proposed {
@@ -354,6 +365,7 @@ impl Node {
         let facts = self.facts();
         self.chain.told(&facts);
         let changes = self.fold.at(&facts);
+        self.closes_may_be_due = true;
         self.tell(changes);
         self.note_certificates();
         self.allow_peers(); // invitations end
@@ -401,6 +413,7 @@ impl Node {
             other => return Err(Failure::because("cannot say that", format!("{other:?}"))),
         }
         self.effects.push_back(Effect::Journal(Record::Own(signed.to_bytes())));
+        self.observe([&signed]);
         self.gossip(&signed);
         self.follow_document();
         Ok(signed)

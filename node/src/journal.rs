@@ -5,7 +5,7 @@
 
 use crate::error::{Failure, Outcome};
 use bitcoin::Txid;
-use crdt::{Certificate, Height, ProposalId};
+use crdt::{Certificate, EntryId, Height, ProposalId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -48,6 +48,14 @@ pub enum Record {
         certificate: Certificate,
         /// The entry that proposed it.
         proposal: Vec<u8>,
+    },
+    /// Proposals, ballots and the like that came when our highest tip was this, and we were fresh: what a
+    /// statement on a close may name.
+    Seen {
+        /// The highest tip we ever had.
+        height: Height,
+        /// What came.
+        entries: Vec<EntryId>,
     },
 }
 

@@ -5,7 +5,7 @@ use crate::certificate::{Body, Certificate, CertificateError};
 use crate::change::Change;
 use crate::document::Document;
 use crate::entry::{Entry, Invite, Payload};
-use crate::governance::{Ballot, Choice, Proposal};
+use crate::governance::{Ballot, Effect, Proposal};
 use crate::id::{MemberId, ProposalId};
 use crate::limits;
 use crate::signed::Signed;
@@ -93,12 +93,18 @@ impl Fold {
         if self.state.proposals.contains_key(&id) {
             return Ok(()); // it had stayed when its author was forgotten
         }
+        let rule = self.state.rules.of(proposal.effect.class());
+        let period = rule.map_or(limits::PERIOD_MAX, |rule| rule.period);
+        if let Effect::Cancel(target) = &proposal.effect {
+            self.state.cancels.entry(*target).or_default().insert(id);
+        }
         let state = ProposalState {
             author: entry.author,
             height: entry.height,
-            close: entry.height.saturating_add(self.charter.spend.period),
+            close: entry.height.saturating_add(period),
             proposal: proposal.clone(),
             ballots: BTreeMap::new(),
+            earlier: BTreeMap::new(),
             comments: BTreeMap::new(),
             withdrawn: false,
             certificates: BTreeMap::new(),
@@ -124,7 +130,14 @@ impl Fold {
     fn ballot(&mut self, signed: &Signed, ballot: &Ballot) -> Result<(), Ignored> {
         let entry = signed.entry();
         let proposal = self.proposal(entry, ballot.proposal)?;
-        let decisive = ballot.last && ballot.choice == Choice::Yes;
+        let options = match &proposal.proposal.effect {
+            Effect::Choose(options) => Some(options.len()),
+            _ => None,
+        };
+        if !ballot.choice.fits(options) {
+            return Err(Ignored::Choice(ballot.choice));
+        }
+        let decisive = ballot.last && ballot.choice.is_for();
         let late = entry.height > proposal.close;
         if proposal.ballots.get(&entry.author).is_some_and(|held| held.last) {
             return Err(Ignored::AlreadyFinal);
@@ -139,7 +152,9 @@ impl Fold {
             height: entry.height,
             reason: ballot.reason.clone(),
         };
-        proposal.ballots.insert(entry.author, held);
+        if let Some(before) = proposal.ballots.insert(entry.author, held) {
+            proposal.earlier.entry(entry.author).or_default().push(before);
+        }
         self.changes.push(Change::Voted(ballot.proposal, entry.author));
         Ok(())
     }
@@ -157,28 +172,45 @@ impl Fold {
     fn certificate(&mut self, entry: &Entry, certificate: &Certificate) -> Result<(), Ignored> {
         let (guild, id) = (self.state.guild, certificate.body.proposal);
         let founding = Body::founding(&self.charter);
-        let expected = if id == founding.proposal {
-            founding.clone()
-        } else {
-            self.proposal(entry, id)?.body(guild, id)
+        let leaving = self.exit_ids.get(&id).copied();
+        let epoch = self.state.epoch;
+        let expected = match leaving {
+            _ if id == founding.proposal => Some(founding.clone()),
+            // Which of the claims it grants is found when it matters: they may come later.
+            Some(_) => Some(Body { guild, epoch, option: 0, ..certificate.body.clone() }),
+            None => {
+                let option = certificate.body.option;
+                self.proposal(entry, id)?.body_of(guild, epoch, id, option)
+            }
         };
         self.proofs.insert(place(entry));
         let key = self.state.key.as_mut().ok_or(Ignored::NoKey)?;
         let group_key = key.ready.group_key;
-        let shown = match self.state.proposals.get_mut(&id) {
-            Some(proposal) => &mut proposal.certificates,
-            None => &mut key.founding,
-        };
-        if shown.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        if certificate.body != expected {
+        if expected.as_ref() != Some(&certificate.body) {
             return Err(Ignored::OtherBody);
+        }
+        let (author, option) = (entry.author, certificate.body.option);
+        let known = match (leaving, self.state.proposals.get(&id)) {
+            (Some(member), _) => {
+                self.state.exits.get(&member).is_some_and(|exit| exit.certificates.contains_key(&author))
+            }
+            (None, Some(proposal)) => proposal.certificates.contains_key(&(option, author)),
+            (None, None) => key.founding.contains_key(&author),
+        };
+        if known {
+            return Err(Ignored::Repeated);
         }
         if !certificate.signature.verifies(certificate.body.digest(), group_key) {
             return Err(Ignored::Certificate(CertificateError::Signature(group_key)));
         }
-        shown.insert(entry.author, certificate.clone());
+        let proof = certificate.clone();
+        match (leaving, self.state.proposals.get_mut(&id)) {
+            (Some(member), _) => {
+                drop(self.state.exits.entry(member).or_default().certificates.insert(author, proof));
+            }
+            (None, Some(proposal)) => drop(proposal.certificates.insert((option, author), proof)),
+            (None, None) => drop(key.founding.insert(author, proof)),
+        }
         self.changes.push(if id == founding.proposal { Change::KeyTested } else { Change::Certified(id) });
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::Fold;
 use super::judge::place;
 use crate::change::Change;
 use crate::entry::Entry;
-use crate::governance::{CloseStatement, Disburse, DrawError, Effect, Exit};
+use crate::governance::{CloseStatement, Disburse, DrawError, Effect, Exit, judged_from};
 use crate::id::MemberId;
 use crate::limits::STATEMENT_PARTS;
 use crate::signed::Signed;
@@ -17,6 +17,9 @@ impl Fold {
     /// A part of a statement. The first one said fixes how many there are; none is ever replaced.
     pub(super) fn statement(&mut self, entry: &Entry, said: &CloseStatement) -> Result<(), Ignored> {
         self.co_signer(&entry.author)?;
+        if entry.height < judged_from(&self.state, said.close) {
+            return Err(Ignored::EarlyStatement(said.close));
+        }
         let (part, parts) = (said.part, said.parts);
         if part >= parts || parts > STATEMENT_PARTS {
             return Err(Ignored::Part { part, parts });

@@ -135,6 +135,14 @@ impl Budget {
         if within { Ok(()) } else { Err(DrawError::Limit(self.limit)) }
     }
 
+    /// The most that all draws can add up to, if they begin at `height`; none if that cannot exist.
+    #[must_use]
+    pub fn most(&self, height: Height) -> Option<Amount> {
+        let periods =
+            self.end.checked_sub(height).map_or(0, |_| self.period_of(self.end) - self.period_of(height) + 1);
+        self.limit.checked_mul(u64::from(periods))
+    }
+
     /// The period that `height` falls into.
     #[must_use]
     pub const fn period_of(&self, height: Height) -> u32 {

@@ -8,6 +8,7 @@ use crate::bounded;
 use crate::charter::ThresholdRule;
 use crate::id::MemberId;
 use crate::limits::{CO_SIGNERS_MAX, ENTRY_MAX};
+use crate::rules::Rules;
 use crate::text::Line;
 use bitcoin::ScriptBuf;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub struct EpochChange {
     /// Members who leave.
     #[serde(deserialize_with = "bounded::list::<_, _, ENTRY_MAX>")]
     pub remove: Vec<MemberId>,
+    /// How things are decided from then on, if that changes.
+    pub rules: Option<Rules>,
     /// How many co-signers sign, if that changes.
     pub threshold: Option<ThresholdRule>,
     /// Who makes the next key together, in the order of their seats. Empty: the key and its holders stay.
@@ -40,6 +43,8 @@ pub struct RollEntry {
     pub name: Line,
     /// Voting weight.
     pub weight: Weight,
+    /// Units with a claim on the treasury, but no vote.
+    pub claim: Weight,
     /// Where distributions to this member go.
     pub payout: ScriptBuf,
     /// The key it takes the place of: a member who has a new one.
@@ -78,8 +83,9 @@ impl EpochChange {
     ///
     /// [`EpochChangeError`] names the first rule broken.
     pub fn check(&self) -> Result<(), EpochChangeError> {
-        let Self { put, remove, threshold, candidates, least } = self;
-        if put.is_empty() && remove.is_empty() && threshold.is_none() && candidates.is_empty() {
+        let Self { put, remove, rules, threshold, candidates, least } = self;
+        let same_rules = rules.is_none() && threshold.is_none();
+        if put.is_empty() && remove.is_empty() && same_rules && candidates.is_empty() {
             return Err(EpochChangeError::Nothing);
         }
         let mut seen = BTreeSet::new();

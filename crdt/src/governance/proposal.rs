@@ -1,7 +1,8 @@
 //! What can be proposed: a closed list of effects, and no text ever decides anything (§7).
 
 use super::{
-    Budget, BudgetError, Distribute, EpochChange, EpochChangeError, Setting, Spend, SpendError, spend,
+    Budget, BudgetError, Distribute, EpochChange, EpochChangeError, Options, OptionsError, Setting, Spend,
+    SpendError, spend,
 };
 use crate::hash::Digest;
 use crate::id::ProposalId;
@@ -36,6 +37,8 @@ pub enum Effect {
     Cancel(ProposalId),
     /// Another roll, other rules, another key.
     Epoch(Box<EpochChange>),
+    /// One of several: approval picks it.
+    Choose(Options),
 }
 
 /// Classes of actions: each has rules of its own in the charter.
@@ -96,6 +99,9 @@ pub enum EffectError {
     /// A change of the guild that cannot happen.
     #[error(transparent)]
     Epoch(#[from] EpochChangeError),
+    /// Options that cannot stand beside each other.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
 }
 
 impl Effect {
@@ -110,6 +116,9 @@ impl Effect {
             Self::Budget(_) => Class::Budget,
             Self::Cancel(_) => Class::Cancel,
             Self::Epoch(_) => Class::Epoch,
+            Self::Choose(Options::Text(_)) => Class::Text,
+            Self::Choose(Options::Setting(_)) => Class::Setting,
+            Self::Choose(Options::Spend(_)) => Class::Spend,
         }
     }
 
@@ -125,6 +134,16 @@ impl Effect {
             Self::Distribute(distribute) => check_distribute(distribute),
             Self::Budget(budget) => Ok(budget.check()?),
             Self::Epoch(change) => Ok(change.check()?),
+            Self::Choose(options) => Ok(options.check()?),
+        }
+    }
+
+    /// What happens if `option` is chosen; an effect without options is its own option 0.
+    #[must_use]
+    pub fn option(&self, option: u16) -> Option<Self> {
+        match self {
+            Self::Choose(options) => options.effect(option),
+            effect => (option == 0).then(|| effect.clone()),
         }
     }
 

@@ -10,8 +10,8 @@ use crdt::certificate::{Body, key_test_digest};
 use crdt::edit::{Edit, Heads, Sheet, Step, Steps};
 use crdt::entry::{Addresses, Invite};
 use crdt::governance::{
-    Basis, Budget, CloseStatement, Disburse, Distribute, EpochChange, Output, RollEntry, Seen, Setting,
-    Spend, Work,
+    Approvals, Basis, Budget, CloseStatement, Disburse, Distribute, EpochChange, Options, Output, RollEntry,
+    Seen, Setting, Spend, Work,
 };
 use crdt::testkit::{ballot, facts, payee, people, spend};
 use crdt::text::{Line, Note};
@@ -108,16 +108,21 @@ fn every_effect() -> Vec<(&'static str, Effect)> {
         key: person(5),
         name: line("frank"),
         weight: Weight::try_from(7).expect("a weight"),
+        claim: Weight::try_from(2).expect("a weight"),
         payout: payee(5),
         replaces: Some(person(3)),
     };
     let change = EpochChange {
         put: vec![put],
         remove: vec![person(2)],
+        rules: Some(rules::Rules::preset(rules::Preset::CoOp, 3, 144)),
         threshold: Some(charter::ThresholdRule::AtLeast(3)),
         candidates: vec![person(0), person(1), person(5)],
         least: 2,
     };
+    let spend =
+        |sat| Spend { outputs: vec![Output { script: payee(9), amount: Amount::from_sat(sat) }], anchor };
+    let policies = [mining::MiningPolicy::SOLO, mining::MiningPolicy::POOL].map(Setting::Mining).to_vec();
     let house = Setting::House { name: line("quiet hours"), value: text("22 to 6") };
     vec![
         ("spend", Effect::Spend(Spend { outputs: outputs(), anchor })),
@@ -130,6 +135,9 @@ fn every_effect() -> Vec<(&'static str, Effect)> {
         ("budget", Effect::Budget(budget)),
         ("cancel", Effect::Cancel(ProposalId(Digest([0x11; 32])))),
         ("epoch", Effect::Epoch(Box::new(change))),
+        ("choose-text", Effect::Choose(Options::Text(vec![line("red"), line("blue")]))),
+        ("choose-setting", Effect::Choose(Options::Setting(policies))),
+        ("choose-spend", Effect::Choose(Options::Spend(vec![spend(70_000), spend(60_000)]))),
     ]
 }
 
@@ -176,6 +184,13 @@ fn old_entries_load_for_ever() {
         assert_eq!(old, now, "{name} means what it meant");
         assert_eq!(now.id().to_bytes(), tagged("hashguild/entry/v1", &[&now.to_bytes()[64..]]).0);
     }
+}
+
+#[test]
+fn a_ballot_on_options_keeps_its_bytes() {
+    let choice = Choice::Approve(Approvals::of([0, 3, 15, 16]));
+    assert_pinned("choice-approve", &postcard::to_stdvec(&choice).expect("encodes"));
+    assert_eq!(choice.to_string(), "option 1, 4, 16");
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_signature_without_a_nonce_is_refused() {
     let mut bytes = old.clone();
     bytes[..32].fill(0);
     bytes[0] = 1;
-    let s = "3a1d00660a31065bd51f627772073a5699f881c64a9332590d63b433c33a510a";
+    let s = "b55d6ac0b96f7dd43a371bfb70c113cd4af0d07f3dc6ed9551020f515e7c3306";
     bytes[32..BODY].copy_from_slice(&<[u8; 32] as hex::FromHex>::from_hex(s).unwrap());
     let loose = Signature::from_slice(&bytes[..BODY]).unwrap();
     assert!(guild.person(0).key.verifying_key().verify(&signed.id().to_bytes(), &loose).is_ok());

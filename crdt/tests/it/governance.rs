@@ -4,7 +4,9 @@ use crate::harness::{TIP, guild};
 use bitcoin::bip32::{Xpriv, Xpub};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Network, NetworkKind};
-use crdt::charter::{CharterError, ThresholdRule};
+use crdt::charter::{CharterError, ThresholdRule, grace};
+use crdt::governance::Class;
+use crdt::rules::{ClassRule, Preset, Rule, Rules};
 use crdt::testkit::{charter, people};
 use crdt::text::Line;
 use crdt::*;
@@ -50,13 +52,7 @@ fn mainnet_key() -> Xpub {
 type Break = (&'static str, fn(&mut Charter));
 
 /// (what is broken, how)
-const RULES: [Break; 19] = [
-    ("a spend needs more than 50 to 99 percent", |c| c.spend.more_than_percent = 49),
-    ("a spend needs more than 50 to 99 percent", |c| c.spend.more_than_percent = 100),
-    ("a period is at least three times the grace (protocol §2)", |c| c.spend.period = 431),
-    ("a period is at most 52,560 blocks", |c| c.spend.period = 52_561),
-    ("a period is at most 52,560 blocks", |c| c.spend.period = Height::MAX),
-    ("a delay is at most 52,560 blocks", |c| c.spend.delay = 52_561),
+const RULES: [Break; 12] = [
     ("a fee cap of zero pays nobody", |c| c.fee_cap.sat = 0),
     ("a fee cap of zero pays nobody", |c| c.fee_cap.sat_per_vb = 0),
     ("every founder has one recovery key", |c| c.recovery.keys.truncate(3)),
@@ -73,8 +69,84 @@ const RULES: [Break; 19] = [
     ("the recovery delay is 144 to 65,535 blocks", |c| c.recovery.delay = 143),
     ("the recovery delay is 144 to 65,535 blocks", |c| c.recovery.delay = 0),
     ("k recovery keys: 1 to the number of keys", |c| c.recovery.least = u16::MAX),
-    ("a delay is at most 52,560 blocks", |c| c.spend.delay = Height::MAX),
 ];
+
+type ClassBreak = (Class, &'static str, fn(&mut Charter));
+
+/// (whose rule, what is broken, how)
+const CLASS_RULES: [ClassBreak; 19] = [
+    (Class::Spend, "a decision needs more than 50 to 99 percent", |c| c.rules.spend.more_than_percent = 49),
+    (Class::Text, "a decision needs more than 50 to 99 percent", |c| c.rules.text.more_than_percent = 100),
+    (Class::Setting, "a quorum is 1 to 100 percent", |c| c.rules.setting.quorum_percent = 0),
+    (Class::Budget, "a quorum is 1 to 100 percent", |c| c.rules.budget.quorum_percent = 101),
+    (Class::Spend, "a period is at least three times the grace", |c| c.rules.spend.period = 431),
+    (Class::Cancel, "a period is at least three times the grace", |c| c.rules.cancel.period = 0),
+    (Class::Epoch, "a period is at most 52,560 blocks", |c| c.rules.epoch.period = 52_561),
+    (Class::Spend, "a period is at most 52,560 blocks", |c| c.rules.spend.period = Height::MAX),
+    (Class::Distribute, "a delay is at most 52,560 blocks", |c| c.rules.distribute.delay = 52_561),
+    (Class::Spend, "a delay is at most 52,560 blocks", |c| c.rules.spend.delay = Height::MAX),
+    (Class::Text, "words, settings and vetoes take effect with their certificate: no delay", |c| {
+        c.rules.text.delay = 600;
+    }),
+    (Class::Setting, "words, settings and vetoes take effect with their certificate: no delay", |c| {
+        c.rules.setting.delay = 600;
+    }),
+    (Class::Cancel, "words, settings and vetoes take effect with their certificate: no delay", |c| {
+        c.rules.cancel.delay = 600;
+    }),
+    (Class::Spend, "a delay is longer than the period of a veto and the grace, or none", |c| {
+        c.rules.spend.delay = 432 + 144;
+    }),
+    (Class::Epoch, "a delay is longer than the period of a veto and the grace, or none", |c| {
+        c.rules.epoch.delay = 1;
+    }),
+    (Class::Spend, "with three co-signers or fewer money goes by the absolute rule", |c| {
+        c.co_signers.truncate(3);
+        c.rules.spend.rule = Rule::Relative;
+    }),
+    (Class::Cancel, "a veto has no lower quorum than what it can stop", |c| {
+        c.rules.spend = ClassRule { rule: Rule::Relative, delay: 600, ..c.rules.spend.clone() };
+        c.rules.cancel.quorum_percent = 49;
+    }),
+    (Class::Exit, "an exit cools for three times the grace, a year at most", |c| c.rules.exit.cooling = 431),
+    (Class::Exit, "an exit cools for three times the grace, a year at most", |c| {
+        c.rules.exit.cooling = 52_561
+    }),
+];
+
+#[test]
+fn a_charter_whose_class_breaks_a_rule_is_refused_for_it() {
+    for (class, why, breaks) in CLASS_RULES {
+        refused(breaks, &CharterError::Class(class, why));
+    }
+}
+
+#[test]
+fn every_preset_makes_a_sound_charter_of_any_size() {
+    for preset in [Preset::Family, Preset::CoOp, Preset::Fund] {
+        for n in 2..=21 {
+            let mut sound = charter(&people(n));
+            sound.rules = Rules::preset(preset, n, grace(n));
+            assert_eq!(sound.check(), Ok(()), "{preset:?} of {n}");
+            assert_eq!(Charter::from_bytes(&sound.to_bytes()), Ok(sound));
+        }
+    }
+}
+
+#[test]
+fn a_large_spend_goes_by_the_absolute_rule() {
+    let rule = ClassRule { cap_sat: Some(1_000), ..Rules::all(Rule::Relative, 50, 432).spend };
+    for (amount, expected) in [
+        (Some(1_000), Rule::Relative),
+        (Some(1_001), Rule::Absolute),
+        (Some(u64::MAX), Rule::Absolute),
+        (None, Rule::Relative),
+    ] {
+        assert_eq!(rule.rule_for(amount), expected, "{amount:?}");
+    }
+    let uncapped = ClassRule { cap_sat: None, ..rule };
+    assert_eq!(uncapped.rule_for(Some(u64::MAX)), Rule::Relative);
+}
 
 #[test]
 fn a_charter_that_breaks_a_rule_is_refused_for_it() {
@@ -84,7 +156,8 @@ fn a_charter_that_breaks_a_rule_is_refused_for_it() {
     let [alice, bob, ..] = &people(4)[..] else { unreachable!() };
     let outsider = people(5)[4].id();
     let too_many = |c: &mut Charter| c.founders = vec![c.founders[0].clone(); 1_001];
-    refused(|c| c.version = 2, &CharterError::Version(2));
+    refused(|c| c.version = 1, &CharterError::Version(1));
+    refused(|c| c.version = 3, &CharterError::Version(3));
     refused(|c| c.version = 0, &CharterError::Version(0));
     refused(|c| c.founders.truncate(1), &CharterError::Founders(1));
     refused(|c| c.founders.clear(), &CharterError::Founders(0));
@@ -117,10 +190,10 @@ fn refused(breaks: impl Fn(&mut Charter), why: &CharterError) {
 fn bounds_of_a_charter_are_within_it() {
     type Change = fn(&mut Charter);
     let table: [Change; 9] = [
-        |c| c.spend.more_than_percent = 99,
-        |c| c.spend.period = 432,
-        |c| c.spend.period = 52_560,
-        |c| c.spend.delay = 52_560,
+        |c| c.rules.spend.more_than_percent = 99,
+        |c| c.rules.spend.period = 432,
+        |c| c.rules.spend.period = 52_560,
+        |c| c.rules.spend.delay = 52_560,
         |c| c.recovery.least = 1,
         |c| c.recovery.least = 4,
         |c| c.recovery.delay = 144,
@@ -138,9 +211,9 @@ fn bounds_of_a_charter_are_within_it() {
 #[test]
 fn seven_co_signers_need_less_grace() {
     let mut seven = charter(&people(7));
-    seven.spend.period = 18;
+    seven.rules.spend.period = 18;
     assert_eq!(seven.check(), Ok(()));
-    seven.spend.period = 17;
+    seven.rules.spend.period = 17;
     assert!(seven.check().is_err());
 }
 

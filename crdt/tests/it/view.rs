@@ -95,6 +95,7 @@ fn many(count: u8) -> Guild {
         key: person.id(),
         name: Line::try_from(person.name.clone()).expect("plain"),
         weight: Weight::try_from(1).expect("a weight"),
+        claim: Weight::default(),
         payout: payee(1),
     });
     let founders: Vec<Founder> = founders.collect();

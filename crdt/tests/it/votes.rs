@@ -3,7 +3,7 @@
 use crate::harness::{Guild, TIP, group, guild, sign_with, with_charter};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
-use crdt::governance::{EffectError, NotPassing, Output, Spend, SpendError, Tally, passing};
+use crdt::governance::{EffectError, Local, NotPassing, Output, Spend, SpendError, Tally, passing};
 use crdt::limits::{OUTPUTS_MAX, WINDOW};
 use crdt::testkit::{ballot, payee, people, spend};
 use crdt::text::Line;
@@ -21,7 +21,7 @@ fn weighted(weights: &[u32], percent: u8) -> Guild {
         for (founder, weight) in charter.founders.iter_mut().zip(weights) {
             founder.weight = Weight::try_from(*weight).expect("a weight");
         }
-        charter.spend.more_than_percent = percent;
+        charter.rules.spend.more_than_percent = percent;
     })
 }
 
@@ -106,7 +106,7 @@ fn weights_are_counted_and_more_than_the_share_passes() {
         let roll = weights.iter().copied().map(u64::from).sum();
         assert_eq!(tally, Tally { final_yes, changeable_yes, no, abstain, roll, needed_above }, "{name}");
         assert_eq!(tally.passes(), passes, "{name}");
-        assert_eq!(passing(&state, &proposal, TIP).is_ok(), passes, "{name}");
+        assert_eq!(passing(&state, &proposal, &Local::at(TIP)).is_ok(), passes, "{name}");
     }
 }
 
@@ -178,9 +178,9 @@ fn only_its_author_withdraws_a_proposal() {
     }
     let other = guild.say(1, Payload::Withdraw { proposal });
     assert_eq!(guild.verdict(&other), Verdict::Ignored(Ignored::NotTheProposer(guild.id(0))));
-    assert!(passing(&guild.fold().state, &proposal, TIP).is_ok());
+    assert!(passing(&guild.fold().state, &proposal, &Local::at(TIP)).is_ok());
     guild.say(0, Payload::Withdraw { proposal });
-    assert_eq!(passing(&guild.fold().state, &proposal, TIP), Err(NotPassing::Withdrawn));
+    assert_eq!(passing(&guild.fold().state, &proposal, &Local::at(TIP)), Err(NotPassing::Withdrawn));
 }
 
 #[test]
@@ -189,17 +189,17 @@ fn a_proposal_passes_until_the_window_after_its_close_ends() {
     let proposal = proposed(&mut guild);
     let close = TIP + PERIOD;
     guild.say(0, ballot(proposal, Yes, true));
-    let few = passing(&guild.fold().state, &proposal, TIP);
+    let few = passing(&guild.fold().state, &proposal, &Local::at(TIP));
     assert!(matches!(few, Err(NotPassing::Votes(tally)) if tally.final_yes == 1 && tally.needed_above == 1));
     guild.say(1, ballot(proposal, Yes, true));
     let state = guild.fold().state;
     for tip in [0, TIP, close, close + WINDOW] {
-        let passing = passing(&state, &proposal, tip).unwrap();
+        let passing = passing(&state, &proposal, &Local::at(tip)).unwrap();
         assert_eq!(*passing.body(), state.proposals[&proposal].body(state.guild, proposal));
     }
-    let late = passing(&state, &proposal, close + WINDOW + 1);
+    let late = passing(&state, &proposal, &Local::at(close + WINDOW + 1));
     assert_eq!(late, Err(NotPassing::Late { close, tip: close + WINDOW + 1 }));
-    assert_eq!(passing(&state, &ProposalId(Digest([1; 32])), TIP), Err(NotPassing::Unknown));
+    assert_eq!(passing(&state, &ProposalId(Digest([1; 32])), &Local::at(TIP)), Err(NotPassing::Unknown));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_proposal_at_the_end_of_all_heights_is_judged_without_a_panic() {
     }
     let state = guild.fold().state;
     assert_eq!(state.proposals[&proposal].close, Height::MAX);
-    assert!(passing(&state, &proposal, Height::MAX).is_ok());
+    assert!(passing(&state, &proposal, &Local::at(Height::MAX)).is_ok());
     let late = NotPassing::Late { close: Height::MAX, tip: Height::MAX };
     assert!(!late.to_string().is_empty());
 }

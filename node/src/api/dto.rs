@@ -1,10 +1,12 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
+pub mod governance;
 pub mod report;
 pub mod treasury;
 pub mod workspace;
 
 use crdt::Choice;
+use governance::{Explanation, NewDraw, NewEffect, Settings};
 use miner_link::contract::PolicyAnswer;
 use serde::{Deserialize, Serialize};
 use treasury::{ChainDto, TreasuryAnswer, TreasuryCommand};
@@ -29,6 +31,22 @@ pub enum Command {
     Execute(String),
     /// Something about the treasury's addresses and coins.
     Treasury(TreasuryCommand),
+    /// Every check of a proposal with its evidence.
+    Explain(String),
+    /// The certificate of a decision, to be verified anywhere.
+    Certificate(String),
+    /// A word on a proposal.
+    Comment(String, String),
+    /// Who votes for this member from now on; nobody if none.
+    Delegate(Option<String>),
+    /// Stop signing, or sign again.
+    Pause(bool),
+    /// Leave the guild with so many satoshis.
+    Leave(u64),
+    /// Draw on a budget.
+    Draw(String, NewDraw),
+    /// The values of all settings.
+    Settings,
     /// What the treasury holds.
     Balance,
     /// What moved it.
@@ -65,6 +83,14 @@ pub enum Answer {
     Ceremony(Ceremony),
     /// See [`Command::Treasury`].
     Treasury(Box<TreasuryAnswer>),
+    /// See [`Command::Explain`].
+    Explanation(Box<Explanation>),
+    /// See [`Command::Certificate`].
+    Certificate(Box<CertificateFile>),
+    /// See [`Command::Settings`].
+    Settings(Settings),
+    /// Said.
+    Said(Said),
     /// See [`Command::Balance`].
     Balance(Balance),
     /// See [`Command::History`].
@@ -89,7 +115,16 @@ pub enum Answer {
 /// The version of every object the API gives.
 pub const V: u32 = 1;
 
-/// A new spend.
+/// Something was said; that is all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Said {
+    /// [`V`].
+    pub v: u32,
+    /// The entry's id.
+    pub entry: String,
+}
+
+/// A new proposal: a spend, or what [`effect`](Self::effect) says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewSpend {
@@ -98,12 +133,15 @@ pub struct NewSpend {
     /// More words.
     #[serde(default)]
     pub text: String,
-    /// Who gets how much.
+    /// Who gets how much, if it is a spend.
     #[serde(default)]
     pub outputs: Vec<OutputDto>,
-    /// In the place of outputs: satoshis to divide among the members by their shares.
+    /// In the place of outputs: satoshis to divide among the members by their units.
     #[serde(default)]
     pub distribute_sat: Option<u64>,
+    /// What it is to do, if it is neither.
+    #[serde(default)]
+    pub effect: Option<NewEffect>,
 }
 
 /// One payee.
@@ -127,6 +165,9 @@ pub struct NewBallot {
     /// Why.
     #[serde(default)]
     pub reason: String,
+    /// With yes: which of the proposal's options, counted from 1.
+    #[serde(default)]
+    pub options: Vec<u16>,
 }
 
 /// Which way a ballot goes.
@@ -249,6 +290,27 @@ pub struct Peer {
     pub last_seen_s: Option<u64>,
     /// Whether it holds a share.
     pub co_signer: bool,
+}
+
+/// A certificate and all that it takes to verify it without a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateFile {
+    /// [`V`].
+    pub v: u32,
+    /// The guild's charter, in hexadecimal digits: the guild's id is its hash.
+    pub charter: String,
+    /// The key of the epoch that signed.
+    pub group_key: String,
+    /// The epoch.
+    pub epoch: u32,
+    /// The entry that proposed what was decided, in hexadecimal digits; none for the charter's own policy.
+    pub proposal: Option<String>,
+    /// Which of its options, counted from 0.
+    pub option: u16,
+    /// The height at which voting closed.
+    pub close: u32,
+    /// BIP340, in hexadecimal digits.
+    pub signature: String,
 }
 
 /// Many proposals.

@@ -68,6 +68,7 @@ pub(crate) async fn serve(
         .route("/api/v1/link/pair", get(pair))
         .merge(super::workspace::routes())
         .merge(super::report::routes())
+        .merge(super::governance::routes())
         .route_layer(middleware::from_fn_with_state(api.clone(), members_only));
     let link = Router::new()
         .route(miner_link::contract::POLICY_PATH, get(link_policy))

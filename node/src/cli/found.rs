@@ -8,10 +8,9 @@ use crate::error::{Code, Failure, Outcome};
 use crate::home::{self, Home};
 use clap::Args;
 use crdt::Weight;
-use crdt::charter::{
-    Birth, CHARTER_VERSION, Charter, ClassRule, FeeCap, Founder, Recovery, ThresholdRule, grace,
-};
+use crdt::charter::{Birth, CHARTER_VERSION, Charter, FeeCap, Founder, Recovery, ThresholdRule, grace};
 use crdt::mining::MiningPolicy;
+use crdt::rules::{Preset, Rules};
 use crdt::text::Line;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -31,15 +30,39 @@ pub(crate) struct Found {
     /// Voting weight of a member, such as alice=3. Everybody else has 1.
     #[arg(long, value_name = "NAME=WEIGHT")]
     weight: Vec<String>,
-    /// Blocks between a decision and its payment.
-    #[arg(long, default_value_t = 0, value_name = "BLOCKS")]
-    spend_delay: u32,
+    /// How things are decided: whoever joins sees every rule before signing.
+    #[arg(long, value_enum, default_value = "family")]
+    preset: PresetArg,
+    /// Blocks between the decision to pay and the payment, if not the preset's.
+    #[arg(long, value_name = "BLOCKS")]
+    spend_delay: Option<u32>,
     /// Where the guild's farms get their work from: their own bitcoind, or pools they have accounts with.
     #[arg(long, value_enum, default_value = "solo")]
     mining: Mining,
     /// Blocks of rest after which the recovery keys can move everything.
     #[arg(long, default_value_t = 52_560, value_name = "BLOCKS")]
     recovery_delay: u16,
+}
+
+/// Sets of rules to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PresetArg {
+    /// Few who know each other: a majority of all, at once.
+    Family,
+    /// A co-operative: those who vote decide small things, and there is time for a veto.
+    CoOp,
+    /// Other people's money: two thirds of all for what pays, and a long time for a veto.
+    Fund,
+}
+
+impl From<PresetArg> for Preset {
+    fn from(preset: PresetArg) -> Self {
+        match preset {
+            PresetArg::Family => Self::Family,
+            PresetArg::CoOp => Self::CoOp,
+            PresetArg::Fund => Self::Fund,
+        }
+    }
 }
 
 /// The farms' first policy: the charter's, certified by the new key.
@@ -64,8 +87,6 @@ impl From<Mining> for MiningPolicy {
 const FEE_CAP_SAT: u64 = 200_000;
 /// Satoshis per virtual byte at most.
 const FEE_CAP_RATE: u64 = 200;
-/// Share of all weight that final yes votes must exceed, in percent.
-const MORE_THAN_PERCENT: u8 = 50;
 
 impl Found {
     pub(crate) fn run(self, home: &Home, say: Say) -> Outcome<()> {
@@ -107,6 +128,7 @@ impl Found {
             key: card.key,
             name: card.name.clone(),
             weight,
+            claim: Weight::default(),
             payout: card.payout.clone(),
         });
         let least = u16::try_from(cards.len() / 2 + 1).map_err(Failure::usage)?;
@@ -118,11 +140,7 @@ impl Found {
             founders: founders.collect(),
             co_signers: cards.iter().map(|card| card.key).collect(),
             threshold: self.threshold.map_or(ThresholdRule::Standard, ThresholdRule::AtLeast),
-            spend: ClassRule {
-                more_than_percent: MORE_THAN_PERCENT,
-                period: (3 * grace(cards.len())).max(1_008),
-                delay: self.spend_delay,
-            },
+            rules: self.rules(cards.len()),
             mining: self.mining.into(),
             fee_cap: FeeCap { sat: FEE_CAP_SAT, sat_per_vb: FEE_CAP_RATE },
             recovery: Recovery {
@@ -132,6 +150,15 @@ impl Found {
             },
             birth: birth(config, say)?,
         })
+    }
+
+    /// The preset's rules, with what the command line changes.
+    fn rules(&self, members: usize) -> Rules {
+        let mut rules = Rules::preset(self.preset.into(), members, grace(members));
+        if let Some(delay) = self.spend_delay {
+            rules.spend.delay = delay;
+        }
+        rules
     }
 
     fn weights(&self, cards: &[MemberCard]) -> Outcome<Vec<Weight>> {

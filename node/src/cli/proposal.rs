@@ -1,23 +1,21 @@
 //! `guild proposal …`.
 
+mod explain;
+mod new;
+
 use super::say::{Say, btc};
-use crate::api::dto::{Ceremony, ChoiceDto, NewBallot, NewSpend, OutputDto, ProposalDto, Proposals, Status};
+use crate::api::dto::governance::{Explanation, NewDraw};
+use crate::api::dto::{Ceremony, ChoiceDto, NewBallot, OutputDto, ProposalDto, Proposals, Said};
 use crate::client::Client;
 use crate::error::{Code, Failure, Outcome};
 use crate::home::Home;
-use bitcoin::{Address, Network};
 use clap::{Args, Subcommand};
-use crdt::category::{Category, LABEL_PREFIX};
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 use wallet::payee;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Proposal {
-    /// Propose to pay somebody. The anchor coin is chosen for you.
-    New(New),
+    /// Propose something.
+    New(Box<new::New>),
     /// All proposals, oldest first.
     List,
     /// One proposal: votes, what happens next and why.
@@ -27,6 +25,20 @@ pub(crate) enum Proposal {
     },
     /// Vote on one.
     Vote(Vote),
+    /// Every check of one, with its evidence: why it is where it is.
+    Explain {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
+    /// Say a word on one.
+    Comment {
+        /// Its id, or the beginning of it.
+        id: String,
+        /// The word.
+        text: String,
+    },
+    /// Draw on a budget.
+    Draw(Draw),
     /// Take back one of your own.
     Withdraw {
         /// Its id, or the beginning of it.
@@ -40,38 +52,31 @@ pub(crate) enum Proposal {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct New {
-    /// One line that says what for.
-    #[arg(long)]
-    title: String,
-    /// What it is for in the books: hosting, power, hardware, repair, rented-hash-rate, sale, distribution …
-    #[arg(long)]
-    category: Option<Category>,
-    /// More words.
-    #[arg(long, default_value = "")]
-    text: String,
-    /// Whom to pay and how many satoshis. May be repeated.
-    #[arg(long = "pay", value_name = "ADDRESS=SATOSHIS", required_unless_present_any = ["payout_csv", "distribute"])]
-    pay: Vec<String>,
-    /// Pay everybody in this list: lines of address,satoshis and maybe a remark.
-    #[arg(long, value_name = "FILE", conflicts_with = "pay")]
-    payout_csv: Option<PathBuf>,
-    /// Divide this many satoshis among the members by their shares.
-    #[arg(long, value_name = "SATOSHIS", conflicts_with_all = ["pay", "payout_csv"])]
-    distribute: Option<String>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Vote {
     /// The proposal's id, or the beginning of it.
     id: String,
-    /// Which way.
-    #[arg(value_enum)]
-    choice: ChoiceDto,
+    /// Which way; not needed with --option.
+    #[arg(value_enum, required_unless_present = "option")]
+    choice: Option<ChoiceDto>,
+    /// One of its options that you would have, counted from 1. May be repeated.
+    #[arg(long, value_name = "NUMBER", conflicts_with = "choice")]
+    option: Vec<u16>,
     /// Never change it again. Spends are decided by final yes votes.
     #[arg(long = "final")]
     last: bool,
     /// Why.
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Draw {
+    /// The budget's id, or the beginning of it.
+    id: String,
+    /// Whom to pay and how many satoshis. May be repeated.
+    #[arg(long = "pay", required = true, value_name = "ADDRESS=SATOSHIS")]
+    pay: Vec<String>,
+    /// What for.
     #[arg(long, default_value = "")]
     reason: String,
 }
@@ -94,13 +99,32 @@ impl Proposal {
                 say.data(&shown, || text(&shown));
             }
             Self::Vote(vote) => {
-                let ballot = NewBallot { choice: vote.choice, last: vote.last, reason: vote.reason };
+                let choice = vote.choice.unwrap_or(ChoiceDto::Yes);
+                let ballot = NewBallot { choice, last: vote.last, reason: vote.reason, options: vote.option };
                 let path = format!("proposals/{}/ballots", plain(&vote.id, "proposal")?);
                 let shown: ProposalDto = client.post(&path, &ballot)?;
                 say.data(&shown, || text(&shown));
-                if vote.choice == ChoiceDto::Yes && !vote.last {
-                    say.note("note: spends are decided by final yes votes; vote again with --final to count");
+                if choice == ChoiceDto::Yes && !vote.last {
+                    say.note(
+                        "note: by the absolute rule only final votes count: vote again with --final to count",
+                    );
                 }
+            }
+            Self::Explain { id } => {
+                let path = format!("proposals/{}/explain", plain(&id, "proposal")?);
+                let shown: Explanation = client.get(&path)?;
+                say.data(&shown, || explain::text(&shown));
+            }
+            Self::Comment { id, text } => {
+                let path = format!("proposals/{}/comments", plain(&id, "proposal")?);
+                let said: Said = client.post(&path, &text)?;
+                say.data(&said, || format!("said in the entry {}", said.entry));
+            }
+            Self::Draw(draw) => {
+                let new = NewDraw { outputs: payments(&draw.pay)?, reason: draw.reason };
+                let said: Said =
+                    client.post(&format!("proposals/{}/draws", plain(&draw.id, "proposal")?), &new)?;
+                say.data(&said, || format!("drawn by the entry {}", said.entry));
             }
             Self::Withdraw { id } => {
                 let path = format!("proposals/{}/withdraw", plain(&id, "proposal")?);
@@ -122,38 +146,6 @@ impl Proposal {
 pub(super) fn plain<'a>(id: &'a str, what: &str) -> Outcome<&'a str> {
     let known = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if known { Ok(id) } else { Err(Failure::usage(format!("'{id}' is no {what} id"))) }
-}
-
-impl New {
-    fn parse(self, client: &Client) -> Outcome<NewSpend> {
-        let category = self.category.map(|category| format!("{LABEL_PREFIX}{category}"));
-        let words = category.into_iter().chain([self.text]).filter(|words| !words.is_empty());
-        let text = words.collect::<Vec<_>>().join("\n");
-        let outputs = match &self.payout_csv {
-            Some(file) => payout_list(file, client)?,
-            None => payments(&self.pay)?,
-        };
-        let distribute_sat = self.distribute.as_deref().map(payee::satoshis).transpose();
-        let distribute_sat = distribute_sat.map_err(Failure::usage)?;
-        Ok(NewSpend { title: self.title, text, outputs, distribute_sat })
-    }
-}
-
-/// Everybody in a list, or nobody and which lines are wrong.
-fn payout_list(file: &Path, client: &Client) -> Outcome<Vec<OutputDto>> {
-    let refuse = |why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", file.display()));
-    let status: Status = client.get("status")?;
-    let network = Network::from_str(&status.network).map_err(|error| refuse(&error))?;
-    let mut text = String::new();
-    let limit = payee::LIST_BYTES_MAX as u64 + 1; // one more, so that a longer list is refused and not cut
-    let opened = File::open(file).map_err(|error| refuse(&error))?;
-    opened.take(limit).read_to_string(&mut text).map_err(|error| refuse(&error))?;
-    let outputs = payee::list(&text, network).map_err(|error| refuse(&error))?;
-    let dto = |output: &crdt::governance::Output| {
-        let address = Address::from_script(&output.script, network).map_err(|error| refuse(&error))?;
-        Ok(OutputDto { address: address.to_string(), amount_sat: output.amount.to_sat() })
-    };
-    outputs.iter().map(dto).collect()
 }
 
 /// What `--pay` says, as often as it is given.

@@ -277,8 +277,7 @@ impl Node {
                 self.say_or_log(Payload::Certificate(Certificate { body, signature }));
             }
             Ask::Certificate(id) => {
-                let Some(proposal) = self.state().proposals.get(&id) else { return };
-                let body = proposal.body(self.guild, id);
+                let Some(body) = self.body_to_ask(&id) else { return };
                 self.say_or_log(Payload::Certificate(Certificate { body, signature }));
             }
             Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {

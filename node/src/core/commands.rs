@@ -10,7 +10,7 @@ use crate::core::ask::Ask;
 use crate::error::{Code, Failure, Outcome};
 use bitcoin::{Amount, NetworkKind};
 use crdt::entry::Invite;
-use crdt::governance::{Ballot, Basis, Distribute, Effect, Output, Payable as _, Proposal, Spend};
+use crdt::governance::{Approvals, Ballot, Basis, Distribute, Output, Proposal, Setting, SettingKey};
 use crdt::text::{Line, Note};
 use crdt::{Choice, MemberId, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
@@ -28,7 +28,7 @@ const PREFIX_MIN: usize = 4;
 impl Node {
     pub(super) fn on_command(&mut self, number: u64, command: Command) {
         let answer = match command {
-            Command::Execute(id) => match self.find(&id) {
+            Command::Execute(id) => match self.find_decision(&id) {
                 Ok(id) => return self.execute(number, id),
                 Err(error) => Err(error),
             },
@@ -39,6 +39,14 @@ impl Node {
             Command::Vote(id, ballot) => self.find(&id).and_then(|id| self.vote(id, ballot)),
             Command::Withdraw(id) => self.find(&id).and_then(|id| self.withdraw(id)),
             Command::Treasury(command) => self.on_treasury(command),
+            Command::Explain(id) => self.find(&id).and_then(|id| self.explain(id)),
+            Command::Certificate(id) => self.certificate_file(&id),
+            Command::Comment(id, text) => self.find(&id).and_then(|id| self.comment(id, text)),
+            Command::Delegate(to) => self.name_delegate(to),
+            Command::Pause(on) => self.said(Payload::Pause { on }),
+            Command::Leave(amount_sat) => self.said(Payload::Exit { amount: Amount::from_sat(amount_sat) }),
+            Command::Draw(id, draw) => self.find(&id).and_then(|id| self.draw(id, draw)),
+            Command::Settings => Ok(Answer::Settings(self.settings())),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
             Command::Books => {
@@ -56,7 +64,7 @@ impl Node {
         self.reply(number, answer);
     }
 
-    fn find(&self, text: &str) -> Outcome<ProposalId> {
+    pub(super) fn find(&self, text: &str) -> Outcome<ProposalId> {
         if let Ok(id) = ProposalId::from_str(text)
             && self.state().proposals.contains_key(&id)
         {
@@ -80,34 +88,18 @@ impl Node {
     }
 
     pub(super) fn propose(&mut self, new: NewSpend) -> Outcome<Answer> {
+        let effect = self.effect_of(&new)?;
         let title = Line::try_from(new.title).map_err(Failure::usage)?;
         let text = Note::try_from(new.text).map_err(Failure::usage)?;
-        let outputs =
-            new.outputs.iter().map(|output| self.parse_output(output)).collect::<Outcome<Vec<_>>>()?;
-        let effect = match new.distribute_sat {
-            None => Effect::Spend(Spend { outputs, anchor: self.choose_anchor()? }),
-            Some(sat) if outputs.is_empty() => Effect::Distribute(self.by_shares(Amount::from_sat(sat))?),
-            Some(_) => return Err(Failure::usage("a distribution pays the members and nobody else")),
-        };
-        effect.check().map_err(Failure::usage)?;
-        let balance = self.balance()?;
-        let total = total_of(&effect).map_or(u64::MAX, Amount::to_sat);
-        if total > balance.confirmed_sat {
-            let detail = format!(
-                "the outputs add up to {total} sat, the treasury has {} sat to spend ({} sat more are not mature)",
-                balance.confirmed_sat, balance.immature_sat
-            );
-            return Err(Failure::new(Code::NotEnoughFunds, detail));
-        }
         let proposal = Proposal { title, text, effect };
         let signed = self.say(Payload::Propose(proposal))?;
         self.proposal_answer(signed.id().into())
     }
 
-    /// `total` divided among the members by their shares; what falls below dust stays in the treasury.
-    fn by_shares(&self, total: Amount) -> Outcome<Distribute> {
+    /// `total` divided among the members by their units; what falls below dust stays in the treasury.
+    pub(super) fn by_shares(&self, total: Amount) -> Outcome<Distribute> {
         let members = &self.state().members;
-        let shares = members.iter().map(|(id, member)| (*id, u64::from(u32::from(member.weight)))).collect();
+        let shares = members.keys().map(|id| (*id, self.state().units(id))).collect();
         let dust =
             |id: &MemberId| members.get(id).map_or(Amount::MAX, |member| member.payout.minimal_non_dust());
         let divided = split(total, &By::Shares(shares), &BTreeMap::new(), dust).map_err(Failure::usage)?;
@@ -121,8 +113,8 @@ impl Node {
     }
 
     fn vote(&mut self, proposal: ProposalId, ballot: NewBallot) -> Outcome<Answer> {
+        let choice = choice_of(&ballot)?;
         let reason = Note::try_from(ballot.reason).map_err(Failure::usage)?;
-        let choice = Choice::from(ballot.choice);
         let state = self.state().proposals.get(&proposal);
         let state = state.ok_or_else(|| Failure::not_found(format!("there is no proposal '{proposal}'")))?;
         if let Some(held) = state.ballots.get(&self.me).filter(|held| held.last) {
@@ -131,8 +123,18 @@ impl Node {
         if state.withdrawn {
             return Err(Failure::new(Code::Refused, "its author withdrew it"));
         }
+        let options = (state.options() > 1).then(|| usize::from(state.options()));
+        if !choice.fits(options) {
+            let how = match options {
+                Some(many) => {
+                    format!("it has {many} options: vote for one or more of them, or no, or abstain")
+                }
+                None => "it has no options: vote yes, no or abstain".to_owned(),
+            };
+            return Err(Failure::usage(how));
+        }
         let (tip, close) = (self.tip_height(), state.close);
-        if tip > close && !(ballot.last && choice == Choice::Yes) {
+        if tip > close && !(ballot.last && choice.is_for()) {
             let detail =
                 format!("voting closed at height {close}, the tip is {tip}: only a final yes counts now");
             return Err(Failure::new(Code::Refused, detail));
@@ -155,7 +157,9 @@ impl Node {
 
     /// Ask every co-signer now for the next signature of a proposal, whatever they will say.
     fn execute(&mut self, number: u64, id: ProposalId) {
-        let Some(state) = self.state().proposals.get(&id) else { return };
+        let Some(state) = self.state().proposals.get(&id) else {
+            return self.begin(Ask::Certificate(id), Some(number)); // an exit
+        };
         match self.standing(&id, state) {
             Standing::Paid(txid, _) | Standing::Sent(txid) => {
                 self.reply(number, Err(Failure::conflict(format!("already paid by {txid}"))));
@@ -232,13 +236,13 @@ impl Node {
 
     fn link_policy(&self) -> PolicyAnswer {
         let key = self.state().key.as_ref();
-        let certified = key.and_then(|key| key.founding());
-        PolicyAnswer::new(
-            &self.charter,
-            keygen::EPOCH,
-            key.map(|key| key.ready.group_key),
-            certified.map(|certificate| (&self.charter.mining, certificate)),
-        )
+        let founding = key.and_then(|key| key.founding()).map(|proof| (&self.charter.mining, proof));
+        let decided = self.state().setting(&SettingKey::Mining).and_then(|(_, proposal, setting)| {
+            let Setting::Mining(policy) = setting else { return None };
+            Some((policy, proposal.certificate()?))
+        });
+        let group_key = key.map(|key| key.ready.group_key);
+        PolicyAnswer::new(&self.charter, keygen::EPOCH, group_key, decided.or(founding))
     }
 
     fn pair(&self) -> Outcome<Answer> {
@@ -254,13 +258,15 @@ impl Node {
     }
 }
 
-/// What an effect pays at once.
-fn total_of(effect: &Effect) -> Option<Amount> {
-    match effect {
-        Effect::Spend(spend) => spend.total(),
-        Effect::Distribute(distribute) => distribute.total(),
-        _ => Some(Amount::ZERO),
+/// What a ballot says: yes to options is an approval of them.
+fn choice_of(ballot: &NewBallot) -> Outcome<Choice> {
+    if ballot.options.is_empty() {
+        return Ok(Choice::from(ballot.choice));
     }
+    if ballot.choice != dto::ChoiceDto::Yes || ballot.options.contains(&0) {
+        return Err(Failure::usage("options are counted from 1, and go with a yes"));
+    }
+    Ok(Choice::Approve(Approvals::of(ballot.options.iter().map(|option| option - 1))))
 }
 
 /// What a transaction is, in a word or two.

@@ -8,7 +8,7 @@ use crate::core::keygen::EPOCH;
 use crate::journal::Record;
 use crate::net::protocol::Response;
 use crdt::certificate::Body;
-use crdt::governance::{NotPassing, passing};
+use crdt::governance::{NotPassing, exit_id, leaving, passing};
 use crdt::{MemberId, Passing, ProposalId};
 use threshold::sign::{
     CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, SigningPackage, TransactionRequest,
@@ -58,19 +58,7 @@ fn payment_request(checked: &CheckedTx) -> Result<Request, Refusal> {
 
 impl From<NotPassing> for RefusalOf {
     fn from(why: NotPassing) -> Self {
-        let (rule, expected) = match &why {
-            NotPassing::Unknown => ("known proposal", "a proposal in this node's document".to_owned()),
-            NotPassing::Withdrawn => ("not withdrawn", "a proposal its author stands by".to_owned()),
-            NotPassing::Votes(tally) => {
-                ("absolute rule", format!("final yes above {} of {}", tally.needed_above, tally.roll))
-            }
-            _ => ("certified in time", "a tip within the window after the close".to_owned()),
-        };
-        let found = match &why {
-            NotPassing::Votes(tally) => format!("final yes {}", tally.final_yes),
-            other => other.to_string(),
-        };
-        Self(Refusal::new(rule, expected, found))
+        Self(Refusal::new(why.rule(), why.expected(), why.found()))
     }
 }
 
@@ -87,6 +75,9 @@ impl Node {
                 "none now: nothing is judged by an old tip",
             ));
         }
+        if self.state().members.get(&self.me).is_some_and(|member| member.paused) {
+            return Err(Refusal::new("not paused", "a co-signer that signs", "guild pause is on"));
+        }
         let plain = |request| Authorised { request, checked: None };
         match ask {
             Ask::KeyTest => self.key_test_request().map(plain),
@@ -97,8 +88,7 @@ impl Node {
                 Ok(plain(certificate_request(founding.body())))
             }
             Ask::Certificate(proposal) => {
-                let passing = passing(self.state(), &proposal, self.tip_height())
-                    .map_err(|why| RefusalOf::from(why).0)?;
+                let passing = self.judge(&proposal).map_err(|why| RefusalOf::from(why).0)?;
                 Ok(plain(certificate_request(passing.body())))
             }
             Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {
@@ -106,6 +96,36 @@ impl Node {
                 Ok(Authorised { request: payment_request(&checked)?, checked: Some(checked) })
             }
         }
+    }
+
+    /// Judge a proposal, or an exit, by our own document and what we saw ourselves.
+    pub(super) fn judge(&self, id: &ProposalId) -> Result<Passing, NotPassing> {
+        let local = self.local(id);
+        match self.leaving_by(id) {
+            Some(member) => leaving(self.state(), &member, &local, &self.funds()),
+            None => passing(self.state(), id, &local),
+        }
+    }
+
+    /// The member whose exit goes by `id`.
+    pub(super) fn leaving_by(&self, id: &ProposalId) -> Option<MemberId> {
+        if self.state().proposals.contains_key(id) {
+            return None;
+        }
+        self.state().exits.keys().copied().find(|member| exit_id(self.guild, member) == *id)
+    }
+
+    /// The bytes that we would ask others to certify: what passes here, or else its first option, so that
+    /// the others say why not.
+    pub(super) fn body_to_ask(&self, id: &ProposalId) -> Option<Body> {
+        if let Ok(passing) = self.judge(id) {
+            return Some(passing.body().clone());
+        }
+        if let Some(member) = self.leaving_by(id) {
+            let (claim, exit) = self.state().claim(&member)?;
+            return Some(exit.body(self.guild, self.state().epoch, claim.height));
+        }
+        Some(self.state().proposals.get(id)?.body(self.guild, *id))
     }
 
     fn key_test_request(&self) -> Result<Request, Refusal> {
@@ -119,10 +139,9 @@ impl Node {
     pub(super) fn request_to_ask(&self, ask: Ask) -> Result<Authorised, Refusal> {
         match ask {
             Ask::Certificate(id) => {
-                let proposal = self.state().proposals.get(&id);
-                let proposal = proposal.ok_or_else(|| RefusalOf::from(NotPassing::Unknown).0)?;
-                let request = certificate_request(&proposal.body(self.guild, id));
-                Ok(Authorised { request, checked: None })
+                let body = self.body_to_ask(&id);
+                let body = body.ok_or_else(|| RefusalOf::from(NotPassing::Unknown).0)?;
+                Ok(Authorised { request: certificate_request(&body), checked: None })
             }
             other => self.authorise(other),
         }

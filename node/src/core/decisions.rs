@@ -4,9 +4,10 @@ use super::Node;
 use crate::core::ask::{Ask, Subject};
 use crate::error::Outcome;
 use crate::journal::Record;
-use bitcoin::Transaction;
-use crdt::governance::{NotPassing, Tally, passing};
+use bitcoin::{Amount, Transaction};
+use crdt::governance::{Effect, Funds, NotPassing, Tally, exit_id, judged_from};
 use crdt::limits::DEPTH;
+use crdt::rules::{ClassRule, Rule};
 use crdt::state::{How, ProposalState};
 use crdt::{Height, ProposalId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +47,7 @@ impl Local {
                     local.payments.insert(*decision, transaction);
                 }
                 Record::SpendIntent { decision, txid } => drop(local.intents.insert((*decision, *txid))),
-                Record::Begin(_) | Record::Own(_) | Record::Decided { .. } => {}
+                Record::Begin(_) | Record::Own(_) | Record::Decided { .. } | Record::Seen { .. } => {}
             }
         }
         Ok(local)
@@ -92,7 +93,7 @@ pub(super) enum Standing {
     Stuck(String),
     /// Certified, and not paid in time.
     Expired(Height),
-    /// Certified, and cancelled by this decision.
+    /// Stopped by this certified veto.
     Cancelled(ProposalId),
     /// Its closing move is not buried yet.
     Closing(bitcoin::Txid),
@@ -122,7 +123,24 @@ impl Node {
     /// The height from which a certified spend may be paid.
     pub(super) fn executable_from(&self, id: &ProposalId) -> Option<Height> {
         let certified = self.decisions.certified_at.get(id)?;
-        Some(certified.saturating_add(self.charter.spend.delay))
+        let proposal = self.state().proposals.get(id);
+        let delay = proposal.map_or(self.state().rules.exit.delay, |proposal| self.delay_of(proposal));
+        // What those who vote decide is not carried out before their ballots are known.
+        let by_all = |proposal: &&ProposalState| {
+            (0..proposal.options()).any(|option| Tally::of(self.state(), proposal, option).passes())
+        };
+        let by_some = proposal.filter(|proposal| !by_all(proposal));
+        let known = by_some.map_or(0, |proposal| judged_from(self.state(), proposal.close));
+        Some(certified.saturating_add(delay).max(known))
+    }
+
+    fn rule_of(&self, proposal: &ProposalState) -> Option<&ClassRule> {
+        self.state().rules.of(proposal.proposal.effect.class())
+    }
+
+    /// Blocks between a certificate and what follows from it.
+    pub(super) fn delay_of(&self, proposal: &ProposalState) -> Height {
+        self.rule_of(proposal).map_or(0, |rule| rule.delay)
     }
 
     pub(super) fn standing(&self, id: &ProposalId, proposal: &ProposalState) -> Standing {
@@ -139,11 +157,15 @@ impl Node {
             Some(Lineage::Open { .. } | Lineage::NoAnchor) | None => {}
         }
         if proposal.certificate().is_none() {
-            return match passing(self.state(), id, self.tip_height()) {
+            return match self.judge(id) {
                 Ok(_) => Standing::Passing,
                 Err(NotPassing::Withdrawn) => Standing::Withdrawn,
+                Err(NotPassing::Cancelled(veto)) => Standing::Cancelled(veto),
                 Err(why) => Standing::Open(why),
             };
+        }
+        if let Some(veto) = self.state().cancelled(id) {
+            return Standing::Cancelled(veto);
         }
         if proposal.anchor().is_none() {
             return Standing::InForce;
@@ -152,9 +174,6 @@ impl Node {
     }
 
     fn standing_certified(&self, id: &ProposalId) -> Standing {
-        if let Some(by) = self.cancelled_by(id) {
-            return Standing::Cancelled(by);
-        }
         if let Some(payment) = self.decisions.payments.get(id) {
             return Standing::Sent(payment.compute_txid());
         }
@@ -192,7 +211,7 @@ impl Node {
     /// Certificates, payments, their replacements and closing moves, draws and renewals that are due.
     pub(super) fn due_decisions(&self) -> impl Iterator<Item = Ask> {
         let decisions = self.state().proposals.iter().filter_map(|(id, proposal)| self.due_for(id, proposal));
-        decisions.chain(self.due_draws()).chain(self.renewal_due())
+        decisions.chain(self.due_exits()).chain(self.due_draws()).chain(self.renewal_due())
     }
 
     fn due_for(&self, id: &ProposalId, proposal: &ProposalState) -> Option<Ask> {
@@ -205,6 +224,34 @@ impl Node {
             Standing::Sent(_) if self.to_be_closed(id) => self.closing_due(id),
             _ => None,
         }
+    }
+
+    /// Exits that can be certified now.
+    fn due_exits(&self) -> impl Iterator<Item = Ask> {
+        let open = self.state().exits.iter().filter(|(_, exit)| exit.certificates.is_empty());
+        let ids = open.map(|(member, _)| exit_id(self.guild, member));
+        ids.filter(|id| self.judge(id).is_ok()).map(Ask::Certificate)
+    }
+
+    /// What an exit's part is a part of: coins ≥ K deep, less what is promised.
+    pub(super) fn funds(&self) -> Funds {
+        let Ok(view) = self.view() else { return Funds { confirmed: Amount::ZERO, promised: Amount::ZERO } };
+        let confirmed = view.unspent().filter(|coin| coin.depth >= DEPTH).map(|coin| coin.output.value).sum();
+        let tip = self.tip_height();
+        let open = self.state().proposals.values().filter(|proposal| {
+            // A cancelled payment counts until its lineage is closed: it may still be on its way.
+            proposal.decided().is_some() && proposal.settled.is_none()
+        });
+        let granted =
+            self.state().exits.keys().filter_map(|member| Some(self.state().granted(member)?.0.amount));
+        let promised = open.map(|proposal| match &proposal.proposal.effect {
+            Effect::Budget(budget) => budget.most(tip).unwrap_or(Amount::MAX_MONEY),
+            _ => proposal.payable().and_then(|pays| pays.total()).unwrap_or(Amount::ZERO),
+        });
+        let promised = promised
+            .chain(granted)
+            .fold(Amount::ZERO, |sum, amount| sum.checked_add(amount).unwrap_or(Amount::MAX));
+        Funds { confirmed, promised }
     }
 
     /// Give unconfirmed payments to bitcoind again, from time to time.
@@ -229,12 +276,13 @@ impl Node {
     pub(super) fn status_word(standing: &Standing) -> &'static str {
         match standing {
             Standing::Withdrawn => "withdrawn",
+            Standing::InForce => "in force",
             Standing::Open(NotPassing::Late { .. }) | Standing::Expired(_) => "lapsed",
             Standing::Cancelled(_) => "cancelled",
             Standing::Closing(_) => "closing",
             Standing::Open(_) => "open",
             Standing::Passing => "passing",
-            Standing::InForce | Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
+            Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
             Standing::Sent(_) | Standing::Paid(_, 0) => "sent",
             Standing::Paid(_, depth) if *depth >= DEPTH => "final",
             Standing::Paid(..) => "paid",
@@ -261,23 +309,37 @@ impl Node {
             }
             Standing::Open(why) => format!("cannot execute because {why}"),
             Standing::Passing => {
-                let tally = Tally::count(self.state(), proposal);
-                let why = format!(
-                    "final yes {} is above {} of {}",
-                    tally.final_yes, tally.needed_above, tally.roll
+                let why = self.judge(id).map_or_else(
+                    |why| why.to_string(),
+                    |passing| {
+                        let option = passing.body().option;
+                        let tally = Tally::of(self.state(), proposal, option);
+                        match passing.rule() {
+                            Rule::Absolute => {
+                                format!(
+                                    "final yes {} is above {} of {}",
+                                    tally.final_yes, tally.needed_above, tally.roll
+                                )
+                            }
+                            Rule::Relative => "those who voted in time want it, with a quorum".to_owned(),
+                        }
+                    },
                 );
                 format!("is certified next because {why}; {}", self.progress(&Subject::Certificate(*id)))
             }
-            Standing::InForce => "decided: its certificate is all it takes".to_owned(),
+            Standing::Cancelled(veto) if proposal.anchor().is_none() => {
+                format!("cannot execute because the decision {} cancels it", veto.short())
+            }
+            Standing::InForce => self.in_force_line(id, proposal),
             Standing::Delayed(from) => format!(
-                "executes at height {from}, in {} blocks, because certified spends wait {} blocks for a veto",
+                "executes at height {from}, in {} blocks, because it waits {} blocks for a veto",
                 from - tip,
-                self.charter.spend.delay
+                self.delay_of(proposal)
             ),
             Standing::Payable => format!(
                 "executes next because it was certified at height {} and the delay of {} blocks is over; {}",
                 self.decisions.certified_at.get(id).copied().unwrap_or_default(),
-                self.charter.spend.delay,
+                self.delay_of(proposal),
                 self.progress(&Subject::Payment(*id))
             ),
             Standing::Stuck(why) => format!("cannot execute because of the rule {why}"),
@@ -305,6 +367,20 @@ impl Node {
             Standing::Paid(txid, depth) => format!("paid by {txid}, final at depth {depth}"),
             Standing::Ended(How::Closed, txid) => format!("closed without payment by {txid}"),
             Standing::Ended(_, txid) => format!("lost: its coin left by the recovery leaf in {txid}"),
+        }
+    }
+
+    /// What a decision that nobody pays means now.
+    fn in_force_line(&self, id: &ProposalId, proposal: &ProposalState) -> String {
+        let Some(setting) = proposal.setting() else {
+            return "decided: its certificate is all it takes".to_owned();
+        };
+        match self.state().setting(&setting.key()) {
+            Some((newest, ..)) if newest == *id => {
+                format!("decided: it is the value of {} now", setting.key())
+            }
+            Some((newest, ..)) => format!("decided, and replaced by {} since", newest.short()),
+            None => "decided, and out of the register".to_owned(),
         }
     }
 

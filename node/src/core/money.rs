@@ -142,6 +142,8 @@ pub(super) fn line(effect: &governance::Effect) -> Option<Line> {
         governance::Effect::Spend(spend) => Some(spend.line()),
         governance::Effect::Distribute(distribute) => Some(distribute.line()),
         governance::Effect::Budget(budget) => Some(budget.line()),
+        // All options name one coin.
+        governance::Effect::Choose(governance::Options::Spend(all)) => all.first().map(|spend| spend.line()),
         _ => None,
     }
 }

@@ -128,9 +128,11 @@ impl Node {
             Ask::Payment { decision, .. } | Ask::Bump(decision, _) => {
                 self.may_pay(decision)?;
                 let proposal = self.proven(decision)?;
-                let paid = match &proposal.proposal.effect {
-                    Effect::Spend(effect) => spend::payment(&self.certified(proposal, effect)?, view),
-                    Effect::Distribute(effect) => spend::payment(&self.certified(proposal, effect)?, view),
+                let paid = match (&proposal.proposal.effect, proposal.spend()) {
+                    (Effect::Distribute(effect), _) => {
+                        spend::payment(&self.certified(proposal, effect)?, view)
+                    }
+                    (_, Some(chosen)) => spend::payment(&self.certified(proposal, chosen)?, view),
                     _ => return Err(Refusal::new("payment", "a decision that pays", "one that does not")),
                 };
                 paid.map_err(none)
@@ -252,12 +254,7 @@ impl Node {
 
     /// The certified decision that cancels it.
     pub(super) fn cancelled_by(&self, decision: &ProposalId) -> Option<ProposalId> {
-        let mut all = self.state().proposals.iter();
-        let cancels = all.find(|(_, other)| {
-            matches!(other.proposal.effect, Effect::Cancel(id) if id == *decision)
-                && other.certificate().is_some()
-        });
-        cancels.map(|(id, _)| *id)
+        self.state().cancelled(decision)
     }
 }
 

@@ -180,6 +180,11 @@ impl Node {
         }
     }
 
+    /// Somebody judges otherwise than we: compare with everybody, so that what they have is judged here too.
+    pub(super) fn compare_with_all(&mut self) {
+        self.sync(machine::Input::Gap);
+    }
+
     /// Let the machine of anti-entropy take `input`, and carry out what it wants.
     fn sync(&mut self, input: machine::Input) {
         let now = since_start(self.now);
@@ -342,6 +347,7 @@ impl Node {
             self.effects.push_back(Effect::Journal(crate::journal::Record::Own(signed.to_bytes())));
         }
         if !others.is_empty() {
+            self.observe(&others);
             self.effects.push_back(Effect::Store(others));
         }
     }

@@ -192,7 +192,8 @@ impl Node {
             let detail = format!("the draft pays nobody: guild draft edit {short} --pay ADDRESS=SATOSHIS");
             return Err(Failure::new(Code::Refused, detail));
         }
-        self.propose(NewSpend { title: draft.title, text: draft.body, outputs, distribute_sat: None })
+        let (title, text) = (draft.title, draft.body);
+        self.propose(NewSpend { title, text, outputs, distribute_sat: None, effect: None })
     }
 
     fn items(&self, sheet: Sheet) -> WorkspaceAnswer {

@@ -138,13 +138,24 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub(crate) fn new(count: usize) -> Self {
-        Self::without(count, &[])
+        Self::made(count, &[], |_| {})
     }
 
     /// All nodes but some, whose owners are away.
     pub(crate) fn without(count: usize, absent: &[usize]) -> Self {
+        Self::made(count, absent, |_| {})
+    }
+
+    /// A guild whose charter was changed before it was signed.
+    pub(crate) fn with(count: usize, change: impl FnOnce(&mut Charter)) -> Self {
+        Self::made(count, &[], change)
+    }
+
+    fn made(count: usize, absent: &[usize], change: impl FnOnce(&mut Charter)) -> Self {
         let people = testkit::people(count);
-        let charter = testkit::charter(&people);
+        let mut charter = testkit::charter(&people);
+        change(&mut charter);
+        charter.check().expect("a sound charter");
         let durable = (0..count).map(|_| Durable { trusted: true, ..Durable::default() }).collect();
         let mut bus = Self {
             people,

@@ -34,7 +34,7 @@ fn guild() -> Bus {
 fn spend(sat: u64) -> NewSpend {
     let address = Address::from_script(&payee(9), bitcoin::Network::Regtest).unwrap();
     let outputs = vec![OutputDto { address: address.to_string(), amount_sat: sat }];
-    NewSpend { title: "Rent".into(), text: String::new(), outputs, distribute_sat: None }
+    NewSpend { title: "Rent".into(), text: String::new(), outputs, distribute_sat: None, effect: None }
 }
 
 /// Propose and pass it.
@@ -42,7 +42,7 @@ fn decide(bus: &mut Bus, new: NewSpend) -> String {
     let Ok(Answer::Proposal(shown)) = bus.command(0, Command::Propose(new)) else { panic!("not proposed") };
     bus.run(5);
     for voter in 0..2 {
-        let ballot = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new() };
+        let ballot = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new(), options: vec![] };
         bus.command(voter, Command::Vote(shown.id.clone(), ballot)).unwrap();
     }
     bus.run(WHILE);

@@ -132,7 +132,7 @@ fn a_founder_who_forks_takes_no_key_and_no_decision_along() {
     let proposal = proposal.unwrap().to_string();
     bus.run(2);
     for member in 0..3 {
-        let vote = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new() };
+        let vote = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new(), options: vec![] };
         bus.command(member, Command::Vote(proposal.clone(), vote)).unwrap();
     }
     bus.run(60);

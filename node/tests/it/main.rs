@@ -10,6 +10,7 @@ mod backup;
 #[path = "../../../crdt/tests/it/bounds.rs"]
 mod bounds;
 mod bus;
+mod decisions;
 mod fuzz;
 mod life;
 mod machine;

@@ -74,6 +74,12 @@ impl Bus {
         self.tell([first].into_iter().chain(rest).collect());
     }
 
+    /// Empty blocks up to `height`.
+    pub(crate) fn reach(&mut self, height: u32) {
+        let tip = self.chain.blocks.last().map_or(0, |tip| tip.height);
+        self.mine(Vec::new(), height - tip);
+    }
+
     /// The last `depth` blocks are replaced by one more, empty ones; what they had waits again.
     pub(crate) fn turn(&mut self, depth: u32, had: Vec<Transaction>) {
         let left = self.chain.blocks.len() - usize::try_from(depth).unwrap();

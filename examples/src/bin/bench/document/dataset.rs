@@ -148,7 +148,7 @@ pub(crate) fn founded() -> (Vec<Person>, Charter) {
     people.sort_by_key(Person::id);
     let mut charter = charter(&people);
     charter.co_signers.drain(..IDLE);
-    charter.spend.period = PERIOD;
+    charter.rules.spend.period = PERIOD;
     charter.check().expect("a sound charter");
     (people, charter)
 }
