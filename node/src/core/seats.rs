@@ -119,6 +119,9 @@ impl Node {
         if !may_change || theirs >= WAITING_PER_PEER {
             return Some(Response::Refused(refusal));
         }
+        if matches!(ask, Ask::Certificate(_)) {
+            self.compare_with_all(); // own ∪ witness: what the coordinator has is judged here too
+        }
         let until = self.now.after(PATIENCE);
         self.seats.waiting.push(Question { from, number, ask, session, request, until });
         None

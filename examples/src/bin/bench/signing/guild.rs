@@ -113,13 +113,15 @@ impl Guild {
             text: String::new(),
             outputs: vec![output],
             distribute_sat: None,
+            effect: None,
         };
         let proposal: ProposalDto = self.first()?.post("proposals", &spend)?;
         watch.forget();
         let path = format!("proposals/{}/ballots", proposal.id);
         for client in self.clients.iter().take(usize::from(self.size.n / 2 + 1)) {
             wait("the proposal to arrive", || {
-                let ballot = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new() };
+                let ballot =
+                    NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new(), options: vec![] };
                 client.post::<ProposalDto>(&path, &ballot).ok()
             })?;
         }
