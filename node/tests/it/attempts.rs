@@ -143,7 +143,7 @@ fn a_coordinator_that_dies_at_any_moment_stops_no_signature() {
     let leader = seats.iter().position(|seat| *seat == first).unwrap();
     let others: Vec<usize> = (0..5).filter(|node| *node != leader).collect();
     let mut tried = 0;
-    for fuse in (40..).step_by(5) {
+    for fuse in (40..).step_by(12) {
         let mut bus = Bus::new(5);
         bus.chatty = true;
         bus.burning = leader;
