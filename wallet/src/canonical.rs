@@ -5,6 +5,7 @@
 //! history. Here they follow what changed. The transactions in blocks are never gone through again; only the
 //! loose ones are, which are few. A test holds this against BDK after every step.
 
+use crate::view::Seen;
 use bdk_wallet::ChangeSet;
 use bdk_wallet::chain::tx_graph::TxNode;
 use bdk_wallet::chain::{ConfirmationBlockTime, TxGraph};
@@ -25,6 +26,12 @@ pub(crate) struct Place {
     pub(crate) height: Option<Height>,
     /// The time in its block's header, or when it was first seen, in Unix seconds.
     pub(crate) time: u64,
+}
+
+impl Place {
+    pub(crate) const fn of(self, transaction: Arc<Transaction>) -> Seen {
+        Seen { transaction, height: self.height, time: self.time }
+    }
 }
 
 /// What counts, as far as the changes taken say.
@@ -49,14 +56,31 @@ impl Canonical {
         self.settle(graph, touched)
     }
 
-    /// Take all that a wallet knows.
+    /// Take all that a wallet knows. Gives all transactions that count, in the order of their ids.
     pub(crate) fn catch_up(
         &mut self,
         graph: &Graph,
         chain: impl IntoIterator<Item = (Height, BlockHash)>,
-    ) -> BTreeMap<Txid, Option<Place>> {
+    ) -> Vec<(Txid, Seen)> {
         self.chain = chain.into_iter().collect();
-        self.settle(graph, graph.full_txs().map(|node| node.txid))
+        let (mut all, mut mined) = (Vec::new(), Vec::new());
+        for node in graph.full_txs() {
+            match self.anchor(&node) {
+                Some(place) => {
+                    mined.push((place.height.unwrap_or_default(), node.txid));
+                    all.push((node.txid, place.of(node.tx)));
+                }
+                None => {
+                    self.loose.insert(node.txid);
+                }
+            }
+        }
+        self.mined = mined.into_iter().collect();
+        self.standing = Judge::of(self, graph);
+        let standing = self.standing.iter();
+        all.extend(standing.filter_map(|(txid, place)| Some((*txid, place.of(graph.get_tx(*txid)?)))));
+        all.sort_unstable_by_key(|(txid, _)| *txid);
+        all
     }
 
     /// The hash of the best chain's block at `height`, if it is known.

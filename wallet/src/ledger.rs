@@ -17,85 +17,64 @@ pub use account::{Account, Cost, Names, Part, Party};
 pub use entry::{Bound, Entry, Kind, NotABound, Period, Posting, When};
 pub use knowledge::{Decision, Knowledge, Labels, Payee};
 
-use crate::anchor::{self, Lineage};
+use crate::anchor::{self, Line, Lineage};
 use crate::view::View;
-use bitcoin::Txid;
+use bitcoin::{Transaction, Txid};
 use classify::Classifier;
-use crdt::{Height, ProposalId};
+use crdt::{GuildId, Height, ProposalId};
 use knowledge::Markers;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where entries lie that are in no block.
 const PENDING: Height = Height::MAX;
 
-/// The books at one block. Cheap to clone.
+/// The books. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    view: View,
+    guild: GuildId,
     knowledge: Arc<Knowledge>,
-    markers: Arc<Markers>,
+    /// Made when first needed: it takes two hashes a decision.
+    markers: OnceCell<Arc<Markers>>,
     entries: Arc<BTreeMap<(Height, Txid), Entry>>,
     heights: Arc<BTreeMap<Txid, Height>>,
+}
+
+/// The books and the view they follow: what reports are made from. Whoever keeps one makes the treasury copy
+/// its view at the next block.
+#[derive(Debug, Clone)]
+pub struct Book {
+    view: View,
+    ledger: Ledger,
 }
 
 impl Ledger {
     /// The books of a treasury, from nothing.
     #[must_use]
-    pub fn of(view: View, knowledge: Arc<Knowledge>) -> Self {
-        let markers = Arc::new(knowledge.markers(view.guild()));
-        let (entries, heights) = (Arc::default(), Arc::default());
-        let mut ledger = Self { view, knowledge, markers, entries, heights };
-        let classifier = ledger.classifier();
-        let entries = ledger.view.transactions.iter().map(|(txid, seen)| {
+    pub fn of(view: &View, knowledge: Arc<Knowledge>) -> Self {
+        let ends = ends(view, &knowledge, knowledge.decisions.keys());
+        let decided = |txid: Txid, _: &Transaction| ends.get(&txid).copied();
+        let classifier = Classifier { view, knowledge: &knowledge, decided: &decided };
+        let entries = view.transactions.iter().map(|(txid, seen)| {
             let entry = classifier.entry(*txid, seen);
             ((entry.height.unwrap_or(PENDING), *txid), entry)
         });
         let entries: BTreeMap<_, _> = entries.collect();
-        ledger.heights = Arc::new(entries.keys().map(|(height, txid)| (*txid, *height)).collect());
-        ledger.entries = Arc::new(entries);
-        ledger
+        let heights = Arc::new(entries.keys().map(|(height, txid)| (*txid, *height)).collect());
+        let (guild, markers, entries) = (view.guild(), OnceCell::new(), Arc::new(entries));
+        Self { guild, knowledge, markers, entries, heights }
     }
 
     /// Go on to another view of the same treasury: `touched` came, moved or went since
     /// ([`crate::Treasury::take_touched`]).
-    pub fn follow(&mut self, view: View, touched: &BTreeSet<Txid>) {
-        self.view = view;
-        self.classify(touched);
-    }
-
-    /// Know something else from now on.
-    pub fn learn(&mut self, knowledge: Arc<Knowledge>) {
-        let Some((mut touched, decisions)) = self.knowledge.differs(&knowledge) else {
-            *self = Self::of(self.view.clone(), knowledge);
-            return;
-        };
-        touched.extend(self.ends(&decisions));
-        let markers = (!decisions.is_empty()).then(|| Arc::new(knowledge.markers(self.view.guild())));
-        self.markers = markers.unwrap_or_else(|| Arc::clone(&self.markers));
-        self.knowledge = knowledge;
-        touched.extend(self.ends(&decisions));
-        self.classify(&touched);
-    }
-
-    /// The transactions that ended these decisions.
-    fn ends(&self, decisions: &BTreeSet<ProposalId>) -> Vec<Txid> {
-        let known = decisions.iter().filter_map(|id| Some((id, self.knowledge.decisions.get(id)?)));
-        let ends = known.filter_map(|(id, decision)| {
-            match anchor::lineage(&self.view, *id, decision.anchor, anchor::MEMPOOL) {
-                Lineage::Paid(end) | Lineage::Closed(end) => Some(end.txid),
-                _ => None,
-            }
-        });
-        ends.collect()
-    }
-
-    fn classify(&mut self, touched: &BTreeSet<Txid>) {
+    pub fn follow(&mut self, view: &View, touched: &BTreeSet<Txid>) {
         if touched.is_empty() {
             return;
         }
-        let classifier = self.classifier();
-        let seen = touched.iter().filter_map(|txid| Some((*txid, self.view.transaction(txid)?)));
+        let decided = |txid: Txid, transaction: &Transaction| self.decided(view, txid, transaction);
+        let classifier = Classifier { view, knowledge: &self.knowledge, decided: &decided };
+        let seen = touched.iter().filter_map(|txid| Some((*txid, view.transaction(txid)?)));
         let new: Vec<Entry> = seen.map(|(txid, seen)| classifier.entry(txid, seen)).collect();
         let (entries, heights) = (Arc::make_mut(&mut self.entries), Arc::make_mut(&mut self.heights));
         for txid in touched {
@@ -110,14 +89,39 @@ impl Ledger {
         }
     }
 
-    fn classifier(&self) -> Classifier<'_> {
-        Classifier { view: &self.view, knowledge: &self.knowledge, markers: &self.markers }
+    /// Know something else from now on.
+    pub fn learn(&mut self, view: &View, knowledge: Arc<Knowledge>) {
+        let Some((mut touched, decisions)) = self.knowledge.differs(&knowledge) else {
+            *self = Self::of(view, knowledge);
+            return;
+        };
+        touched.extend(ends(view, &self.knowledge, &decisions).into_keys());
+        touched.extend(ends(view, &knowledge, &decisions).into_keys());
+        self.knowledge = knowledge;
+        if !decisions.is_empty() {
+            self.markers = OnceCell::new();
+        }
+        self.follow(view, &touched);
     }
 
-    /// The treasury that these are the books of.
+    /// The decision whose lineage a transaction ends: a marker alone proves nothing.
+    fn decided(&self, view: &View, txid: Txid, transaction: &Transaction) -> Option<Kind> {
+        let markers = self.markers.get_or_init(|| Arc::new(self.knowledge.markers(self.guild)));
+        let marked = transaction.output.iter().find_map(|output| {
+            // OP_RETURN, then a push of 32 bytes (`marker::output`) or of 64 (`marker::draw_output`)
+            let bytes = output.script_pubkey.as_bytes();
+            let marker = bytes.strip_prefix(&[0x6a, 0x20]).and_then(|bytes| bytes.try_into().ok());
+            let marker: Option<[u8; 32]> = marker;
+            let named = marker.map(|marker| markers.get(&marker).into_iter().flatten().collect::<Vec<_>>());
+            named.or_else(|| bytes.starts_with(&[0x6a, 0x40]).then(|| self.knowledge.budgets().collect()))
+        })?;
+        ends(view, &self.knowledge, marked).remove(&txid)
+    }
+
+    /// The books as they are at `view`, which they follow, for reports.
     #[must_use]
-    pub const fn view(&self) -> &View {
-        &self.view
+    pub fn at(&self, view: View) -> Book {
+        Book { view, ledger: self.clone() }
     }
 
     /// What is known besides.
@@ -143,6 +147,37 @@ impl Ledger {
         let counted = self.entries().filter(|entry| mempool || entry.height.is_some());
         counted.map(|entry| entry.change(account)).sum()
     }
+}
+
+/// The transactions that pay, draw on or end these decisions, and which.
+fn ends<'a>(
+    view: &View,
+    knowledge: &Knowledge,
+    decisions: impl IntoIterator<Item = &'a ProposalId>,
+) -> BTreeMap<Txid, Kind> {
+    let mut ends = BTreeMap::new();
+    for id in decisions {
+        let Some(decision) = knowledge.decisions.get(id) else { continue };
+        let lineage = match decision.line {
+            Line::Budget { anchor } => {
+                let draws = anchor::draws(view, *id, anchor, anchor::MEMPOOL);
+                ends.extend(draws.drawn.iter().map(|drawn| (drawn.txid, Kind::Draw(*id))));
+                draws.lineage
+            }
+            line => line.follow(view, *id, anchor::MEMPOOL),
+        };
+        match lineage {
+            Lineage::Paid(end) => {
+                ends.insert(end.txid, Kind::Payment(*id));
+            }
+            // what pays one distribution by work closes all others of its number
+            Lineage::Closed(end) => {
+                ends.entry(end.txid).or_insert(Kind::Closing(*id));
+            }
+            _ => {}
+        }
+    }
+    ends
 }
 
 #[cfg(test)]

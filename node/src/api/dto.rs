@@ -97,7 +97,7 @@ pub enum Answer {
     History(History),
     /// See [`Command::Books`]: for the shell, which makes a report of them and says that.
     #[serde(skip)]
-    Books(Box<wallet::ledger::Ledger>, bitcoin::Network),
+    Books(Box<wallet::ledger::Book>, bitcoin::Network),
     /// See [`Command::Export`].
     Export(Export),
     /// See [`Command::Invite`] and [`Command::Invitation`].

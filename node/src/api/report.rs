@@ -15,7 +15,7 @@ use bitcoin::Network;
 use serde::Serialize;
 use std::sync::Arc;
 use wallet::export::export;
-use wallet::ledger::{Bound, Ledger, Period, report};
+use wallet::ledger::{Book, Bound, Period, report};
 use wallet::price::{self, Currency, PriceFile, Source};
 
 /// Bytes of a request: a price file, and as much again for what JSON puts around it.
@@ -38,12 +38,12 @@ async fn posted(State(api): Shared, Path(report): Path<Report>, body: Bytes) -> 
 }
 
 async fn answer(api: Arc<Api>, report: Report, terms: Terms) -> Response {
-    let (ledger, network) = match api.answer(Command::Books).await {
-        Ok(Answer::Books(ledger, network)) => (ledger, network),
+    let (book, network) = match api.answer(Command::Books).await {
+        Ok(Answer::Books(book, network)) => (book, network),
         Ok(_) => return problem(&Failure::because("the daemon's answer", "no books")),
         Err(failure) => return problem(&failure),
     };
-    let made = tokio::task::spawn_blocking(move || make(&ledger, network, report, &terms)).await;
+    let made = tokio::task::spawn_blocking(move || make(&book, network, report, &terms)).await;
     match made {
         Ok(Ok(json)) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Ok(Err(failure)) => problem(&failure),
@@ -52,7 +52,7 @@ async fn answer(api: Arc<Api>, report: Report, terms: Terms) -> Response {
 }
 
 /// The report as JSON.
-fn make(ledger: &Ledger, network: Network, report: Report, terms: &Terms) -> Outcome<Vec<u8>> {
+fn make(book: &Book, network: Network, report: Report, terms: &Terms) -> Outcome<Vec<u8>> {
     let bound = |bound: &Option<String>| bound.as_deref().map(str::parse::<Bound>).transpose();
     let period = Period {
         from: bound(&terms.from).map_err(Failure::usage)?,
@@ -65,14 +65,14 @@ fn make(ledger: &Ledger, network: Network, report: Report, terms: &Terms) -> Out
     let money = currency.map(|currency| (currency, &prices as &dyn Source));
     let about = report::Terms { period, network, money };
     match (report, terms.format) {
-        (Report::Ledger, None) => json(ledger.journal(&about)),
+        (Report::Ledger, None) => json(book.journal(&about)),
         (Report::Ledger, Some(format)) => {
-            json(Exported { format, text: export(&ledger.journal(&about), format) })
+            json(Exported { format, text: export(&book.journal(&about), format) })
         }
         (_, Some(_)) => Err(Failure::usage("only the ledger has other formats")),
-        (Report::Pnl, None) => json(ledger.pnl(&about)),
-        (Report::Payouts, None) => json(ledger.payouts(&about)),
-        (Report::Contributions, None) => json(ledger.contributions(&about)),
+        (Report::Pnl, None) => json(book.pnl(&about)),
+        (Report::Payouts, None) => json(book.payouts(&about)),
+        (Report::Contributions, None) => json(book.contributions(&about)),
     }
 }
 

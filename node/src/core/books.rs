@@ -1,6 +1,7 @@
 //! The books: kept only once somebody asked for them, and then by what changed.
 
 use super::Node;
+use super::money::line;
 use crate::error::Outcome;
 use bitcoin::{Address, OutPoint, Txid};
 use crdt::category::Category;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use wallet::Treasury;
-use wallet::ledger::{Decision, Knowledge, Labels, Ledger, Names, Payee};
+use wallet::ledger::{Book, Decision, Knowledge, Labels, Ledger, Names, Payee};
 
 /// The books, and whether entries came since they were written.
 #[derive(Debug, Default)]
@@ -35,16 +36,22 @@ impl Node {
         let touched = self.treasury.as_mut().map(Treasury::take_touched).unwrap_or_default();
         let ledger = match self.books.ledger.take() {
             Some(mut ledger) => {
-                ledger.follow((*view).clone(), &touched);
+                ledger.follow(&view, &touched);
                 if self.books.stale {
-                    ledger.learn(Arc::new(self.knowledge()));
+                    ledger.learn(&view, Arc::new(self.knowledge()));
                 }
                 ledger
             }
-            None => Box::new(Ledger::of((*view).clone(), Arc::new(self.knowledge()))),
+            None => Box::new(Ledger::of(&view, Arc::new(self.knowledge()))),
         };
         self.books.stale = false;
         Ok(self.books.ledger.insert(ledger))
+    }
+
+    /// The books and the view they follow, to make a report from.
+    pub(super) fn book(&mut self) -> Outcome<Book> {
+        let view = (*self.view()?).clone();
+        Ok(self.books()?.at(view))
     }
 
     /// What the books know besides the chain.
@@ -106,5 +113,5 @@ fn decision(state: &ProposalState) -> Option<Decision> {
         Effect::Budget(budget) => said.or_else(|| Category::of_label(budget.purpose.as_str())),
         _ => said,
     };
-    Some(Decision { anchor: state.anchor()?, title: proposal.title.to_string(), category })
+    Some(Decision { line: line(&proposal.effect)?, title: proposal.title.to_string(), category })
 }

@@ -49,10 +49,7 @@ impl Node {
             Command::Settings => Ok(Answer::Settings(self.settings())),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
-            Command::Books => {
-                let network = self.charter.network;
-                self.books().map(|ledger| Answer::Books(Box::new(ledger.clone()), network))
-            }
+            Command::Books => self.book().map(|book| Answer::Books(Box::new(book), self.charter.network)),
             Command::Export(format, as_of) => self.export(format, &as_of),
             Command::Invite(card) => self.invite(&card),
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
@@ -195,10 +192,7 @@ impl Node {
             height: entry.height,
             kind: kind(entry),
             delta_sat: entry.change(Account::Treasury),
-            proposal: match entry.kind {
-                Kind::Payment(id) | Kind::Closing(id) => Some(id.to_string()),
-                _ => None,
-            },
+            proposal: entry.kind.decision().map(|id| id.to_string()),
         };
         let transactions = self.books()?.entries().map(movement).collect();
         Ok(Answer::History(History { v: V, transactions }))

@@ -1,6 +1,7 @@
 use super::*;
+use crate::anchor::Line;
 use crate::ledger::report::{JournalPosting, Terms};
-use crate::ledger::{Decision, Knowledge, Ledger, Names, Payee, Period};
+use crate::ledger::{Book, Decision, Knowledge, Ledger, Names, Payee, Period};
 use crate::price::PriceFile;
 use crate::testkit::Bench;
 use bitcoin::{Amount, Network};
@@ -21,7 +22,7 @@ const STRANGE: [&str; 6] = [
 ];
 
 /// The books of a guild with strange people: contributions, rewards, payments, a correction.
-fn books(names: [&str; 3]) -> Ledger {
+fn books(names: [&str; 3]) -> Book {
     let (mut bench, [coin, other]) = Bench::funded();
     let members: Vec<_> = people(3).iter().map(crdt::testkit::Person::id).collect();
     let mut known = Knowledge {
@@ -37,7 +38,7 @@ fn books(names: [&str; 3]) -> Ledger {
         let decided = bench.decide(seed, 100_000 + u64::from(seed), anchor);
         let payment = bench.pay(&decided, 0);
         bench.confirm(vec![payment.clone()]);
-        let decision = Decision { anchor, title: title.to_owned(), category };
+        let decision = Decision { line: Line::Once { anchor }, title: title.to_owned(), category };
         known.decisions.insert(decided.decision(), decision);
         let payee = Payee { name: STRANGE[usize::from(seed) + 1].to_owned(), member: None };
         known.payees.insert(crdt::testkit::payee(seed), payee);
@@ -48,14 +49,14 @@ fn books(names: [&str; 3]) -> Ledger {
     bench.mine(8);
     let pending = bench.contribution([0, 1], Amount::from_sat(5_000));
     bench.broadcast(&pending);
-    Ledger::of(bench.view(), Arc::new(known))
+    Ledger::of(&bench.view(), Arc::new(known)).at(bench.view())
 }
 
 fn prices() -> PriceFile {
     PriceFile::parse("date,currency,price\n1970-01-01,EUR,81234.56\n1970-01-01,JPY,13000000\n").unwrap()
 }
 
-fn journal(ledger: &Ledger, period: Period, currency: Option<&str>) -> Journal {
+fn journal(ledger: &Book, period: Period, currency: Option<&str>) -> Journal {
     let prices = prices();
     let money = currency.map(|code| (code.parse().unwrap(), &prices as &dyn crate::price::Source));
     ledger.journal(&Terms { period, network: Network::Regtest, money })
@@ -75,7 +76,7 @@ fn journals() -> Vec<Journal> {
             .map(|(period, currency)| journal(ledger, period, currency))
     });
     let empty = Bench::default();
-    let empty = Ledger::of(empty.view(), Arc::new(Knowledge::default()));
+    let empty = Ledger::of(&empty.view(), Arc::new(Knowledge::default())).at(empty.view());
     all.chain([journal(&empty, Period::default(), Some("EUR"))]).collect()
 }
 

@@ -3,8 +3,7 @@
 
 use super::account::{Account, Cost, Party};
 use super::entry::{Entry, Kind, Posting};
-use super::knowledge::{Knowledge, Marked, Markers};
-use crate::anchor::{self, Lineage};
+use super::knowledge::Knowledge;
 use crate::view::{Coin, Seen, View};
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 use crdt::category::Category;
@@ -13,151 +12,129 @@ use crdt::category::Category;
 pub(super) struct Classifier<'a> {
     pub(super) view: &'a View,
     pub(super) knowledge: &'a Knowledge,
-    pub(super) markers: &'a Markers,
+    /// The decision that a transaction pays or ends.
+    pub(super) decided: &'a dyn Fn(Txid, &Transaction) -> Option<Kind>,
 }
 
-/// The coins of the treasury that a transaction spends.
-struct Spent {
-    sum: Amount,
+/// A transaction by what is the treasury's of it.
+struct Parts<'a> {
+    txid: Txid,
+    transaction: &'a Transaction,
+    /// The coins it spends.
+    spent: Vec<&'a Coin>,
+    /// The outputs to the treasury.
+    ours: Vec<&'a Coin>,
+    /// Outputs with a value to others.
+    external: Vec<(u32, &'a TxOut)>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(view: &'a View, txid: Txid, transaction: &'a Transaction) -> Self {
+        let spent = transaction.input.iter().filter_map(|input| view.coin(&input.previous_output)).collect();
+        let mut parts = Self { txid, transaction, spent, ours: Vec::new(), external: Vec::new() };
+        for (vout, output) in (0..).zip(&transaction.output) {
+            let taproot = output.script_pubkey.is_p2tr(); // as everything of the treasury
+            match view.coin(&OutPoint { txid, vout }).filter(|_| taproot) {
+                Some(coin) => parts.ours.push(coin),
+                None if output.value > Amount::ZERO => parts.external.push((vout, output)),
+                None => {}
+            }
+        }
+        parts
+    }
+
     /// Whether nothing else is spent: only then is the fee known.
-    alone: bool,
-    key_path: bool,
+    fn alone(&self) -> bool {
+        self.spent.len() == self.transaction.input.len()
+    }
+
+    fn by_leaf(&self) -> bool {
+        self.spent.iter().any(|coin| coin.spent.is_some_and(|spender| !spender.key_path))
+    }
 }
 
 impl Classifier<'_> {
     pub(super) fn entry(&self, txid: Txid, seen: &Seen) -> Entry {
-        let spent = self.spent(&seen.transaction);
-        let kind = self.kind(txid, &seen.transaction, spent.as_ref());
-        let (postings, corrections) = match &spent {
-            Some(spent) => self.outgoing(txid, &seen.transaction, spent, kind),
-            None => self.incoming(txid, &seen.transaction),
-        };
+        let parts = Parts::new(self.view, txid, &seen.transaction);
+        let kind = self.kind(&parts);
+        let (postings, corrections) =
+            if parts.spent.is_empty() { self.incoming(&parts) } else { self.outgoing(&parts, kind) };
         Entry { txid, height: seen.height, time: seen.time, kind, postings, corrections }
     }
 
-    fn spent(&self, transaction: &Transaction) -> Option<Spent> {
-        let inputs = transaction.input.iter();
-        let coins: Vec<&Coin> = inputs.filter_map(|input| self.view.coin(&input.previous_output)).collect();
-        let key_path = coins.iter().all(|coin| coin.spent.is_none_or(|spender| spender.key_path));
-        let sum = coins.iter().map(|coin| coin.output.value).sum();
-        (!coins.is_empty()).then_some(Spent { sum, alone: coins.len() == transaction.input.len(), key_path })
-    }
-
-    fn kind(&self, txid: Txid, transaction: &Transaction, spent: Option<&Spent>) -> Kind {
-        match spent {
-            None if transaction.is_coinbase() => Kind::BlockReward,
-            None => Kind::Received,
-            Some(Spent { key_path: false, .. }) => Kind::Recovery,
-            Some(_) => self.decided(txid, transaction).unwrap_or_else(|| {
-                let leaves = self.external(txid, transaction).next().is_some();
-                if leaves { Kind::Undecided } else { Kind::Move }
-            }),
+    fn kind(&self, parts: &Parts<'_>) -> Kind {
+        if parts.spent.is_empty() {
+            return if parts.transaction.is_coinbase() { Kind::BlockReward } else { Kind::Received };
         }
-    }
-
-    /// The decision whose lineage the transaction ends: a marker alone proves nothing.
-    fn decided(&self, txid: Txid, transaction: &Transaction) -> Option<Kind> {
-        let marked = transaction.output.iter().find_map(|output| self.marked(output))?;
-        let (Marked::Payment(id) | Marked::Closing(id)) = marked;
-        let anchor = self.knowledge.decisions.get(&id)?.anchor;
-        match (marked, anchor::lineage(self.view, id, anchor, anchor::MEMPOOL)) {
-            (Marked::Payment(_), Lineage::Paid(end)) if end.txid == txid => Some(Kind::Payment(id)),
-            (Marked::Closing(_), Lineage::Closed(end)) if end.txid == txid => Some(Kind::Closing(id)),
-            _ => None,
+        if parts.by_leaf() {
+            return Kind::Recovery;
         }
-    }
-
-    fn marked(&self, output: &TxOut) -> Option<Marked> {
-        // OP_RETURN, then a push of 32 bytes: what `marker::output` makes
-        let bytes = output.script_pubkey.as_bytes().strip_prefix(&[0x6a, 0x20])?;
-        self.markers.get(<&[u8; 32]>::try_from(bytes).ok()?).copied()
-    }
-
-    /// Outputs with a value that are not the treasury's.
-    fn external<'t>(
-        &self,
-        txid: Txid,
-        transaction: &'t Transaction,
-    ) -> impl Iterator<Item = (u32, &'t TxOut)> {
-        let outputs = (0..).zip(&transaction.output);
-        outputs.filter(move |(vout, output)| {
-            output.value > Amount::ZERO && self.view.coin(&OutPoint { txid, vout: *vout }).is_none()
-        })
-    }
-
-    fn ours<'t>(
-        &self,
-        txid: Txid,
-        transaction: &'t Transaction,
-    ) -> impl Iterator<Item = (u32, &'t TxOut, u32)> {
-        let outputs = (0..).zip(&transaction.output);
-        outputs.filter_map(move |(vout, output)| {
-            let [keychain, index] = self.view.coin(&OutPoint { txid, vout })?.path;
-            Some((vout, output, if keychain == 0 { index } else { u32::MAX }))
+        (self.decided)(parts.txid, parts.transaction).unwrap_or(if parts.external.is_empty() {
+            Kind::Move
+        } else {
+            Kind::Undecided
         })
     }
 
     /// What somebody paid in: to whom the address belongs, else what its label says.
-    fn incoming(&self, txid: Txid, transaction: &Transaction) -> (Vec<Posting>, Vec<Posting>) {
+    fn incoming(&self, parts: &Parts<'_>) -> (Vec<Posting>, Vec<Posting>) {
         let mut books = Books::default();
-        for (vout, output, index) in self.ours(txid, transaction) {
-            let party = if index == 0 { Party::Other } else { self.knowledge.depositor(index) };
-            let by_rule = match index {
-                0 if transaction.is_coinbase() => Some(Category::BlockReward),
-                0 if self.knowledge.pools => Some(Category::PoolPayout),
-                0 | u32::MAX => None,
-                _ => Some(Category::Contribution),
+        for coin in &parts.ours {
+            let by_rule = match coin.path {
+                [0, 0] if coin.coinbase => Some(Category::BlockReward),
+                [0, 0] if self.knowledge.pools => Some(Category::PoolPayout),
+                [0, index] if index > 0 => Some(Category::Contribution),
+                _ => None,
+            };
+            let party = match coin.path {
+                [0, index] if index > 0 => self.knowledge.depositor(index),
+                _ => Party::Other,
             };
             let account = |category| Account::incoming(category, party);
-            let choice = self.choose(OutPoint { txid, vout }, output, by_rule);
-            books.put(choice, account, Account::OtherIncome, -sat(output.value), vout);
-            books.treasury += sat(output.value);
+            let choice = self.choose(coin.outpoint, &coin.output, by_rule);
+            books.put(choice, account, Account::OtherIncome, -sat(coin.output.value), coin.outpoint.vout);
+            books.treasury += sat(coin.output.value);
         }
         books.close()
     }
 
     /// What the treasury paid: the fee, the outputs that are not its own, the rest back to itself.
-    fn outgoing(
-        &self,
-        txid: Txid,
-        transaction: &Transaction,
-        spent: &Spent,
-        kind: Kind,
-    ) -> (Vec<Posting>, Vec<Posting>) {
+    fn outgoing(&self, parts: &Parts<'_>, kind: Kind) -> (Vec<Posting>, Vec<Posting>) {
         let mut books = Books::default();
-        let received: Amount = self.ours(txid, transaction).map(|(_, output, _)| output.value).sum();
-        books.treasury = sat(received) - sat(spent.sum);
+        let sum = |coins: &[&Coin]| sat(coins.iter().map(|coin| coin.output.value).sum());
+        let (received, sent) = (sum(&parts.ours), sum(&parts.spent));
+        books.treasury = received - sent;
         let default = match kind {
-            Kind::Payment(_) => Account::OtherExpense,
+            Kind::Payment(_) | Kind::Draw(_) => Account::OtherExpense,
             Kind::Recovery => Account::Recovery,
             _ => Account::Undecided,
         };
-        if !spent.alone {
+        if !parts.alone() {
             // somebody else paid too, nobody can say what: it is one sum
             let account = if books.treasury > 0 { Account::OtherIncome } else { default };
             books.postings.push(Posting { account, sat: -books.treasury, vout: None });
             return books.close();
         }
-        for (vout, output) in self.external(txid, transaction) {
+        for (vout, output) in &parts.external {
             let party = self.knowledge.payee(&output.script_pubkey);
-            let choice = self.choose(OutPoint { txid, vout }, output, self.category(kind));
+            let outpoint = OutPoint { txid: parts.txid, vout: *vout };
+            let choice = self.choose(outpoint, output, self.category(kind));
             books.put(
                 choice,
                 |category| Account::outgoing(category, party),
                 default,
                 sat(output.value),
-                vout,
+                *vout,
             );
         }
-        let all: Amount = transaction.output.iter().map(|output| output.value).sum();
+        let paid: Amount = parts.external.iter().map(|(_, output)| output.value).sum();
         let fee = Account::Cost(Cost::NetworkFee);
-        books.postings.push(Posting { account: fee, sat: sat(spent.sum) - sat(all), vout: None });
+        books.postings.push(Posting { account: fee, sat: sent - received - sat(paid), vout: None });
         books.close()
     }
 
     fn category(&self, kind: Kind) -> Option<Category> {
-        let Kind::Payment(id) = kind else { return None };
-        self.knowledge.decisions.get(&id)?.category
+        self.knowledge.decisions.get(&kind.decision()?)?.category
     }
 
     /// What an output is for, and what members say it is for instead.

@@ -46,6 +46,8 @@ pub enum Kind {
     Received,
     /// Pays this decision.
     Payment(ProposalId),
+    /// Draws on this budget.
+    Draw(ProposalId),
     /// Ends this decision without paying it.
     Closing(ProposalId),
     /// Moves coins within the treasury.
@@ -54,6 +56,17 @@ pub enum Kind {
     Recovery,
     /// Spends coins for no decision that is known here.
     Undecided,
+}
+
+impl Kind {
+    /// The decision it is about.
+    #[must_use]
+    pub const fn decision(self) -> Option<ProposalId> {
+        match self {
+            Self::Payment(id) | Self::Draw(id) | Self::Closing(id) => Some(id),
+            Self::BlockReward | Self::Received | Self::Move | Self::Recovery | Self::Undecided => None,
+        }
+    }
 }
 
 impl Entry {

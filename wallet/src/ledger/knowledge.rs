@@ -1,6 +1,7 @@
 //! What the books know besides the chain: what was decided, what members labelled, who is who.
 
 use super::account::{Names, Party};
+use crate::anchor::Line;
 use crate::marker;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
 use crdt::category::Category;
@@ -27,8 +28,8 @@ pub struct Knowledge {
 /// A decision to pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The coin whose lineage pays it.
-    pub anchor: OutPoint,
+    /// Where its lineage begins, and what ends it.
+    pub line: Line,
     /// One line for people.
     pub title: String,
     /// What it is for, if it says so.
@@ -55,23 +56,29 @@ pub struct Labels {
     pub addresses: BTreeMap<ScriptBuf, String>,
 }
 
-/// What a marker says of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marked {
-    Payment(ProposalId),
-    Closing(ProposalId),
-}
-
-/// The markers of all decisions.
-pub(super) type Markers = BTreeMap<[u8; 32], Marked>;
+/// The decisions by their markers, of payment and of closing. Those of a budget's draws are not here: they
+/// count on and on.
+pub(super) type Markers = BTreeMap<[u8; 32], Vec<ProposalId>>;
 
 impl Knowledge {
     pub(super) fn markers(&self, guild: GuildId) -> Markers {
-        let both = self.decisions.keys().flat_map(|id| {
-            let pays = (marker::marker(guild, *id), Marked::Payment(*id));
-            [pays, (marker::closing(guild, *id), Marked::Closing(*id))]
-        });
-        both.collect()
+        let mut markers = Markers::new();
+        for (id, decision) in &self.decisions {
+            let pays = match decision.line {
+                Line::Once { .. } => Some(marker::marker(guild, *id)),
+                Line::Work { number, .. } => Some(marker::work(guild, number)),
+                Line::Budget { .. } => None,
+            };
+            for marker in [marker::closing(guild, *id)].into_iter().chain(pays) {
+                markers.entry(marker).or_default().push(*id);
+            }
+        }
+        markers
+    }
+
+    pub(super) fn budgets(&self) -> impl Iterator<Item = &ProposalId> {
+        let budgets = self.decisions.iter().filter(|(_, known)| matches!(known.line, Line::Budget { .. }));
+        budgets.map(|(id, _)| id)
     }
 
     pub(super) fn payee(&self, script: &ScriptBuf) -> Party {

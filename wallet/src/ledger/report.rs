@@ -12,7 +12,7 @@ pub use lists::{Contribution, Contributions, Contributor, Paid, Payout, Payouts}
 pub use pnl::{Line, Pnl};
 
 use super::entry::{Entry, Period};
-use super::{Ledger, When};
+use super::{Book, When};
 use crate::price::{Currency, Price, Source};
 use bitcoin::{Address, Network, OutPoint};
 use std::cell::RefCell;
@@ -97,9 +97,9 @@ impl Sum {
     }
 }
 
-impl Ledger {
+impl Book {
     fn within<'a>(&'a self, period: &'a Period) -> impl Iterator<Item = &'a Entry> {
-        self.entries().filter(|entry| period.when(entry) == When::Within)
+        self.ledger.entries().filter(|entry| period.when(entry) == When::Within)
     }
 
     /// What people call whom an output pays: the address book's name, a label, else the address itself.
@@ -110,8 +110,8 @@ impl Ledger {
             return (None, None);
         };
         let script = &output.script_pubkey;
-        let known = self.knowledge.payees.get(script).map(|payee| payee.name.clone());
-        let name = known.or_else(|| self.knowledge.labels.addresses.get(script).cloned());
+        let known = self.ledger.knowledge.payees.get(script).map(|payee| payee.name.clone());
+        let name = known.or_else(|| self.ledger.knowledge.labels.addresses.get(script).cloned());
         (name, Address::from_script(script, network).ok().map(|address| address.to_string()))
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::anchor::{Anchored as _, Line};
 use crate::marker;
 use crate::testkit::{Bench, stranger};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
@@ -27,14 +28,14 @@ pub(super) fn knowledge() -> Knowledge {
 
 fn decided(all: &[(&Certified<Spend>, Option<Category>)]) -> BTreeMap<ProposalId, Decision> {
     let decision = |(decided, category): &(&Certified<Spend>, Option<Category>)| {
-        let anchor = decided.effect().anchor;
-        (decided.decision(), Decision { anchor, title: "pay".to_owned(), category: *category })
+        let line = decided.effect().line();
+        (decided.decision(), Decision { line, title: "pay".to_owned(), category: *category })
     };
     all.iter().map(decision).collect()
 }
 
 fn ledger(bench: &Bench, knowledge: &Knowledge) -> Ledger {
-    let ledger = Ledger::of(bench.view(), Arc::new(knowledge.clone()));
+    let ledger = Ledger::of(&bench.view(), Arc::new(knowledge.clone()));
     for entry in ledger.entries() {
         for postings in [&entry.postings, &entry.corrections] {
             assert_eq!(postings.iter().map(|posting| posting.sat).sum::<i64>(), 0, "{entry:?}");
@@ -103,10 +104,10 @@ fn a_decision_says_what_its_payment_is_for() {
     assert_eq!(ledger.entry(&second.compute_txid()).unwrap().kind, Kind::Payment(share.decision()));
     // decided, but not for what
     let silent = Knowledge { decisions: decided(&[(&rent, None), (&share, None)]), ..knowledge() };
-    let silent = Ledger::of(bench.view(), Arc::new(silent));
+    let silent = Ledger::of(&bench.view(), Arc::new(silent));
     assert_eq!(sums(&silent).get("expenses:uncategorised"), Some(&340_000));
     // decided by nobody we know of
-    let unknown = Ledger::of(bench.view(), Arc::new(knowledge()));
+    let unknown = Ledger::of(&bench.view(), Arc::new(knowledge()));
     assert_eq!(sums(&unknown).get("expenses:undecided"), Some(&340_000));
     assert_eq!(unknown.entry(&paid.compute_txid()).unwrap().kind, Kind::Undecided);
 }
@@ -140,6 +141,32 @@ fn a_closing_move_and_a_sweep_cost_their_fee_only() {
     assert_eq!(ledger.entry(&sweep.compute_txid()).unwrap().kind, Kind::Move);
     let costs: Vec<_> = sums(&ledger).into_iter().filter(|(name, _)| name.starts_with("expenses")).collect();
     assert_eq!(costs, [("expenses:fees:network".to_owned(), 2_000)]);
+}
+
+#[test]
+fn a_draw_is_for_what_its_budget_is_for() {
+    let (mut bench, [coin, other]) = Bench::funded();
+    let budget = ProposalId(crdt::Digest([7; 32]));
+    let first = marker::draw(bench.charter.id(), budget, 1);
+    let bill = marker::draw_output(first, crdt::EntryId(crdt::Digest([8; 32])));
+    let theirs = TxOut { value: Amount::from_sat(60_000), script_pubkey: stranger() };
+    let mut drawn = bench.move_coin(coin, vec![bill.clone(), theirs.clone()]);
+    drawn.output[0].value -= theirs.value;
+    let mut strange = bench.move_coin(other, vec![bill, theirs]);
+    strange.output[0].value -= Amount::from_sat(60_000);
+    bench.treasury.take_touched();
+    let line = Line::Budget { anchor: coin };
+    let decision = Decision { line, title: "power".to_owned(), category: Some(Category::Power) };
+    let known = Knowledge { decisions: BTreeMap::from([(budget, decision)]), ..knowledge() };
+    let mut followed = ledger(&bench, &known);
+    bench.confirm(vec![drawn.clone(), strange.clone()]);
+    followed.follow(&bench.view(), &bench.treasury.take_touched());
+    let fresh = ledger(&bench, &known);
+    assert!(followed.entries().eq(fresh.entries()));
+    assert_eq!(fresh.entry(&drawn.compute_txid()).unwrap().kind, Kind::Draw(budget));
+    let off = fresh.entry(&strange.compute_txid()).unwrap();
+    assert_eq!(off.kind, Kind::Undecided, "off the budget's lineage");
+    assert_eq!(sums(&fresh).get("expenses:power"), Some(&60_000));
 }
 
 #[test]
@@ -228,7 +255,7 @@ fn books_that_learn_are_the_books_that_always_knew() {
     let rent = bench.decide(1, 300_000, coin);
     let paid = bench.pay(&rent, 0);
     bench.confirm(vec![paid.clone()]);
-    let mut ledger = Ledger::of(bench.view(), Arc::new(knowledge()));
+    let mut ledger = Ledger::of(&bench.view(), Arc::new(knowledge()));
     let decisions = decided(&[(&rent, Some(Category::Repair))]);
     let decided = Knowledge { decisions, ..knowledge() };
     let mut corrected = decided.clone();
@@ -238,8 +265,8 @@ fn books_that_learn_are_the_books_that_always_knew() {
     let named = Knowledge { names: Names::default(), ..corrected.clone() };
     let steps = [decided.clone(), corrected, pooled, named, decided, knowledge()];
     for known in steps {
-        ledger.learn(Arc::new(known.clone()));
-        let fresh = Ledger::of(bench.view(), Arc::new(known));
+        ledger.learn(&bench.view(), Arc::new(known.clone()));
+        let fresh = Ledger::of(&bench.view(), Arc::new(known));
         assert!(ledger.entries().eq(fresh.entries()));
         assert_eq!(sums(&ledger), sums(&fresh));
     }
@@ -253,12 +280,12 @@ fn a_reorganisation_undoes_entries() {
     let mut ledger = before.clone();
     let gift = bench.contribution([0, 3], Amount::from_sat(123_456));
     bench.confirm(vec![gift.clone()]);
-    ledger.follow(bench.view(), &bench.treasury.take_touched());
+    ledger.follow(&bench.view(), &bench.treasury.take_touched());
     assert_eq!(sums(&ledger).get("equity:contributions:carol"), Some(&-123_456));
     bench.reorganize(1);
     let txid = gift.compute_txid();
     bench.treasury.apply_mempool([], [(txid, u64::from(u32::MAX))]);
-    ledger.follow(bench.view(), &bench.treasury.take_touched());
+    ledger.follow(&bench.view(), &bench.treasury.take_touched());
     assert!(ledger.entry(&txid).is_none());
     assert_eq!(sums(&ledger), sums(&before));
 }

@@ -1,6 +1,7 @@
 //! A guild that is old: the change sets of a long history, made at once, and what there is to compare with.
 
 use super::{REWARD, Secret, stranger};
+use crate::anchor::Line;
 use crate::fee;
 use crate::ledger::{Decision, Knowledge, Names, Payee};
 use crate::marker;
@@ -120,8 +121,8 @@ impl Long {
         let id = ProposalId(Digest::tagged("long", &[b"decision", &number.to_be_bytes()]));
         let index = usize::try_from(number).unwrap_or(0);
         let category = CATEGORIES.get(3 + index % 7).map(|(category, _)| *category);
-        let title = format!("invoice {number}");
-        self.knowledge.decisions.insert(id, Decision { anchor: self.heir, title, category });
+        let (line, title) = (Line::Once { anchor: self.heir }, format!("invoice {number}"));
+        self.knowledge.decisions.insert(id, Decision { line, title, category });
         let payee = Payee { name: "the host".to_owned(), member: None };
         self.knowledge.payees.entry(stranger()).or_insert(payee);
         let left = self.held - PAID - Amount::from_sat(1_000);

@@ -4,7 +4,7 @@ use super::Treasury;
 use crate::canonical::Place;
 use crate::view::{Coin, Seen};
 use bdk_wallet::Update;
-use bdk_wallet::chain::{Indexer as _, Merge as _, TxUpdate};
+use bdk_wallet::chain::{Merge as _, TxUpdate};
 use bitcoin::{OutPoint, Txid};
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ impl Treasury {
         self.staged = self.wallet.take_staged().unwrap_or_default();
         let chain = self.wallet.local_chain().iter_checkpoints();
         let chain = chain.map(|block| (block.height(), block.hash()));
-        let moved = self.canonical.catch_up(self.wallet.tx_graph(), chain);
-        self.show(&moved);
+        let seen = self.canonical.catch_up(self.wallet.tx_graph(), chain);
+        self.add(seen);
     }
 
     /// Take what the wallet learnt since the last time.
@@ -41,31 +41,31 @@ impl Treasury {
     }
 
     fn show(&mut self, moved: &BTreeMap<Txid, Option<Place>>) {
-        let mut shown = Vec::new();
+        let mut seen = Vec::new();
         for (txid, place) in moved {
-            match place {
-                Some(place) => shown.extend(self.seen(*txid, *place)),
+            let transaction = self.wallet.tx_graph().get_tx(*txid);
+            match place.zip(transaction) {
+                Some((place, transaction)) => seen.push((*txid, place.of(transaction))),
                 None => self.view.remove(txid),
             }
         }
-        for (txid, seen) in &shown {
-            let coins = self.coins(*txid, seen);
-            self.view.add_coins(coins);
-        }
-        self.view.add_transactions(shown);
+        self.add(seen);
         self.view.rise(self.wallet.latest_checkpoint().block_id());
     }
 
-    /// A transaction of the treasury; none for what the wallet keeps for another reason.
-    fn seen(&self, txid: Txid, place: Place) -> Option<(Txid, Seen)> {
-        let transaction = self.wallet.tx_graph().get_tx(txid)?;
-        let ours = self.wallet.spk_index().is_tx_relevant(&transaction);
-        ours.then_some((txid, Seen { transaction, height: place.height, time: place.time }))
+    fn add(&mut self, seen: Vec<(Txid, Seen)>) {
+        let mut coins = Vec::new();
+        for (txid, seen) in &seen {
+            self.coins(&mut coins, *txid, seen);
+        }
+        self.view.add(coins, seen);
     }
 
-    fn coins(&mut self, txid: Txid, seen: &Seen) -> Vec<Coin> {
-        let mut coins = Vec::new();
-        for (vout, output) in (0..).zip(&seen.transaction.output) {
+    /// The coins that a transaction makes.
+    fn coins(&mut self, coins: &mut Vec<Coin>, txid: Txid, seen: &Seen) {
+        let taproot =
+            (0..).zip(&seen.transaction.output).filter(|(_, output)| output.script_pubkey.is_p2tr());
+        for (vout, output) in taproot {
             let Some(path) = self.path(&output.script_pubkey) else { continue };
             let known = self.roots.get(&path).copied().or_else(|| self.merkle_root(path));
             let Some(merkle_root) = known else { continue };
@@ -81,7 +81,6 @@ impl Treasury {
                 spent: None,
             });
         }
-        coins
     }
 }
 

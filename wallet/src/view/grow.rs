@@ -33,25 +33,28 @@ impl View {
         }
     }
 
-    /// Add coins, or tell of them that they are in another block now.
-    pub(crate) fn add_coins(&mut self, coins: impl IntoIterator<Item = Coin>) {
-        let all = Arc::make_mut(&mut self.coins);
-        for coin in coins {
-            let spent = all.get(&coin.outpoint).and_then(|known| known.spent);
-            all.insert(coin.outpoint, Coin { spent, ..coin });
-        }
-    }
-
-    /// Add transactions whose coins were added, and mark what they spend.
-    pub(crate) fn add_transactions(&mut self, transactions: Vec<(Txid, Seen)>) {
+    /// Add transactions, or tell of them that they are in another block now, with the coins they make. Those
+    /// that neither make nor spend one are not the treasury's.
+    pub(crate) fn add(&mut self, made: Vec<Coin>, mut transactions: Vec<(Txid, Seen)>) {
         if transactions.is_empty() {
             return;
         }
         let coins = Arc::make_mut(&mut self.coins);
-        for (txid, seen) in &transactions {
-            mark_spent(coins, *txid, seen);
+        if coins.is_empty() {
+            *coins = made.into_iter().map(|coin| (coin.outpoint, coin)).collect();
+        } else {
+            for coin in made {
+                let spent = coins.get(&coin.outpoint).and_then(|known| known.spent);
+                coins.insert(coin.outpoint, Coin { spent, ..coin });
+            }
         }
-        Arc::make_mut(&mut self.transactions).extend(transactions);
+        transactions.retain(|(txid, seen)| mark_spent(coins, *txid, seen) || makes(coins, *txid));
+        let all = Arc::make_mut(&mut self.transactions);
+        if all.is_empty() {
+            *all = transactions.into_iter().collect();
+        } else {
+            all.extend(transactions);
+        }
     }
 
     /// Move to another best block.
@@ -66,13 +69,23 @@ impl View {
     }
 }
 
-fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, txid: Txid, seen: &Seen) {
+/// Mark what a transaction spends. Whether it spends anything.
+fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, txid: Txid, seen: &Seen) -> bool {
+    let mut spends = false;
     for input in &seen.transaction.input {
         if let Some(coin) = coins.get_mut(&input.previous_output) {
             let key_path = is_key_path(&input.witness);
             coin.spent = Some(Spender { txid, height: seen.height, key_path });
+            spends = true;
         }
     }
+    spends
+}
+
+/// Whether one of the coins is made by this transaction.
+fn makes(coins: &BTreeMap<OutPoint, Coin>, txid: Txid) -> bool {
+    let [first, last] = [0, u32::MAX].map(|vout| OutPoint { txid, vout });
+    coins.range(first..=last).next().is_some()
 }
 
 /// BIP341: an annex apart, a key-path spend has one item, a script-path spend two or more.

@@ -5,7 +5,7 @@ use bitcoin::{OutPoint, Transaction, Txid};
 use crdt::state::{How, Settled};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use wallet::anchor::{self, BURIED, CONFIRMED, End, MEMPOOL, lineage};
+use wallet::anchor::{self, Anchored as _, BURIED, CONFIRMED, End, MEMPOOL, lineage};
 use wallet::chain::BroadcastError;
 use wallet::ledger::{Account, Decision, Kind, Knowledge, Ledger};
 use wallet::spend::BuildError;
@@ -87,11 +87,11 @@ fn assert_the_books_balance(bench: &Bench, payments: [(Txid, &crdt::Certified<cr
     let balance = bench.treasury.balance();
     assert_eq!(balance.confirmed + balance.immature, scanned);
     let all = payments.map(|(_, decided)| {
-        let decision = Decision { anchor: decided.effect().anchor, title: String::new(), category: None };
+        let decision = Decision { line: decided.effect().line(), title: String::new(), category: None };
         (decided.decision(), decision)
     });
     let known = Knowledge { decisions: BTreeMap::from(all), ..Knowledge::default() };
-    let books = Ledger::of(bench.treasury.view(), known.into());
+    let books = Ledger::of(&bench.treasury.view(), known.into());
     for (txid, decided) in payments {
         assert_eq!(books.entry(&txid).unwrap().kind, Kind::Payment(decided.decision()));
     }

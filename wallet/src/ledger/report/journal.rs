@@ -1,6 +1,6 @@
 //! The books of a period, entry by entry, with names written out: what exports are made from.
 
-use super::{Ledger, OfDay, Terms, Valuer, value};
+use super::{Book, OfDay, Terms, Valuer, value};
 use crate::ledger::{Account, Entry, Kind, Posting, When};
 use bitcoin::{Network, OutPoint};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct JournalEntry {
     pub depth: u32,
     /// The transaction.
     pub txid: String,
-    /// What it is: block reward, received, payment, closing move, move, recovery, undecided or correction.
+    /// What it is: block reward, received, payment, draw, closing move, move, recovery, undecided or correction.
     pub kind: String,
     /// The decision it pays or ends.
     pub proposal: Option<String>,
@@ -80,6 +80,7 @@ impl Kind {
             Self::BlockReward => "block reward",
             Self::Received => "received",
             Self::Payment(_) => "payment",
+            Self::Draw(_) => "draw",
             Self::Closing(_) => "closing move",
             Self::Move => "move",
             Self::Recovery => "recovery",
@@ -88,14 +89,14 @@ impl Kind {
     }
 }
 
-impl Ledger {
+impl Book {
     /// The entries of a period.
     #[must_use]
     pub fn journal(&self, terms: &Terms<'_>) -> Journal {
         let valuer = Valuer::new(terms);
         let (mut opening, mut closing, mut last) = (0, 0, None);
         let (mut entries, mut pending) = (Vec::new(), Vec::new());
-        for entry in self.entries() {
+        for entry in self.ledger.entries() {
             let change = entry.change(Account::Treasury);
             match terms.period.when(entry) {
                 When::Before => {
@@ -144,13 +145,10 @@ impl Ledger {
     }
 
     fn write(&self, entry: &Entry, kind: &str, price: &OfDay, postings: Vec<JournalPosting>) -> JournalEntry {
-        let decision = match entry.kind {
-            Kind::Payment(id) | Kind::Closing(id) => Some(id),
-            _ => None,
-        };
+        let decision = entry.kind.decision();
         let title =
-            decision.and_then(|id| self.knowledge.decisions.get(&id)).map(|known| known.title.clone());
-        let label = || self.knowledge.labels.transactions.get(&entry.txid).cloned();
+            decision.and_then(|id| self.ledger.knowledge.decisions.get(&id)).map(|known| known.title.clone());
+        let label = || self.ledger.knowledge.labels.transactions.get(&entry.txid).cloned();
         JournalEntry {
             date: entry.day().to_string(),
             time: entry.time,
@@ -169,7 +167,7 @@ impl Ledger {
         let outpoint = posting.vout.map(|vout| OutPoint { txid: entry.txid, vout });
         let (payee, address) = outpoint.map_or((None, None), |outpoint| self.payee(outpoint, network));
         JournalPosting {
-            account: posting.account.name(&self.knowledge.names),
+            account: posting.account.name(&self.ledger.knowledge.names),
             sat: posting.sat,
             value_minor: value(price, posting.sat),
             payee,

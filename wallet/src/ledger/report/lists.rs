@@ -1,7 +1,7 @@
 //! Who was paid, and who paid in.
 
-use super::{Ledger, Sum, Terms, Valuer, value};
-use crate::ledger::{Account, Entry, Kind, Party, Posting};
+use super::{Book, Sum, Terms, Valuer, value};
+use crate::ledger::{Account, Entry, Party, Posting};
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,7 +114,7 @@ pub struct Contributor {
     pub share_ppm: u64,
 }
 
-impl Ledger {
+impl Book {
     /// What was paid to whom.
     #[must_use]
     pub fn payouts(&self, terms: &Terms<'_>) -> Payouts {
@@ -162,17 +162,14 @@ impl Ledger {
     ) -> Option<Payout> {
         let vout = posting.vout?;
         let (name, address) = self.payee(OutPoint { txid: entry.txid, vout }, terms.network);
-        let proposal = match entry.kind {
-            Kind::Payment(id) => Some(id.to_string()),
-            _ => None,
-        };
+        let proposal = entry.kind.decision().map(|id| id.to_string());
         Some(Payout {
             date: entry.day().to_string(),
             height: entry.height,
             txid: entry.txid.to_string(),
             vout,
             proposal,
-            account: self.corrected(entry, posting).name(&self.knowledge.names),
+            account: self.corrected(entry, posting).name(&self.ledger.knowledge.names),
             payee: name.or(address).unwrap_or_default(),
             sat: posting.sat,
             value_minor,
@@ -226,7 +223,7 @@ impl Ledger {
     }
 
     fn contributor(&self, party: Party) -> String {
-        let account = Account::Contributions(party).name(&self.knowledge.names);
+        let account = Account::Contributions(party).name(&self.ledger.knowledge.names);
         account.rsplit(':').next().unwrap_or_default().to_owned()
     }
 }

@@ -1,6 +1,6 @@
 //! Profit and loss: what came in, what it cost, what is left.
 
-use super::{Ledger, Sum, Terms, Valuer, value};
+use super::{Book, Sum, Terms, Valuer, value};
 use crate::ledger::{Account, Part, When};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -49,14 +49,14 @@ pub struct Line {
     pub value_minor: Option<i64>,
 }
 
-impl Ledger {
+impl Book {
     /// Income and expenses of a period.
     #[must_use]
     pub fn pnl(&self, terms: &Terms<'_>) -> Pnl {
         let valuer = Valuer::new(terms);
         let mut sums = BTreeMap::<Account, Sum>::new();
         let (mut opening, mut closing) = (0, 0);
-        for entry in self.entries() {
+        for entry in self.ledger.entries() {
             let when = terms.period.when(entry);
             let change = if when == When::After { 0 } else { entry.change(Account::Treasury) };
             opening += if when == When::Before { change } else { 0 };
@@ -94,7 +94,7 @@ impl Ledger {
     fn lines(&self, sums: &BTreeMap<Account, Sum>, part: Part, sign: i64) -> Vec<Line> {
         let of_part = sums.iter().filter(|(account, _)| account.part() == part);
         let line = |(account, sum): (&Account, &Sum)| Line {
-            account: account.name(&self.knowledge.names),
+            account: account.name(&self.ledger.knowledge.names),
             sat: sign * sum.sat,
             value_minor: sum.minor.map(|minor| sign * minor),
         };

@@ -37,7 +37,7 @@ impl Story {
         let (mut bench, _) = Bench::funded();
         let paths = (0..6).map(|index| [0, index]).chain([crate::treasury::CHANGE]);
         let ours = paths.map(|path| bench.script(path)).collect();
-        let ledger = Ledger::of(bench.view(), Arc::new(knowledge()));
+        let ledger = Ledger::of(&bench.view(), Arc::new(knowledge()));
         bench.treasury.take_touched();
         Self { bench, ours, ledger, known: knowledge(), loose: Vec::new(), decided: 0 }
     }
@@ -65,7 +65,9 @@ impl Story {
         let categories = [None, Some(Category::Hosting), Some(Category::Sale), Some(Category::Distribution)];
         let category = categories[usize::from(number) % categories.len()];
         let title = format!("decision {number}");
-        self.known.decisions.insert(decided.decision(), Decision { anchor, title, category });
+        self.known
+            .decisions
+            .insert(decided.decision(), Decision { line: Line::Once { anchor }, title, category });
         let params = self.bench.params();
         let Ok(unsigned) = spend::build(&decided, &view, &params) else { return };
         let checked = policy::check(&unsigned.transaction, &decided, &view, &params.cap).unwrap();
@@ -113,8 +115,9 @@ impl Story {
     }
 
     fn check(&mut self) {
-        self.ledger.follow(self.bench.view(), &self.bench.treasury.take_touched());
-        self.ledger.learn(Arc::new(self.known.clone()));
+        let view = self.bench.view();
+        self.ledger.follow(&view, &self.bench.treasury.take_touched());
+        self.ledger.learn(&view, Arc::new(self.known.clone()));
         let fresh = super::ledger(&self.bench, &self.known);
         assert!(
             self.ledger.entries().eq(fresh.entries()),

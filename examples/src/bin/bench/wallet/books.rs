@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wallet::Treasury;
 use wallet::ledger::report::Terms;
-use wallet::ledger::{Ledger, Period};
+use wallet::ledger::{Book, Ledger, Period};
 use wallet::price::PriceFile;
 use wallet::testkit::long::Long;
 
@@ -26,7 +26,7 @@ pub(super) fn rows() -> Result<Vec<Row>> {
     let long = Long::new(COUNT);
     let cold = cold(&long)?;
     let (mut treasury, mut ledger) = start(&long)?;
-    let query = query(&ledger)?;
+    let query = query(&ledger.at(treasury.view()))?;
     let block = block(&long, &mut treasury, &mut ledger)?;
     drop((treasury, ledger, long));
     Ok(vec![query, cold, block, memory()?])
@@ -35,27 +35,27 @@ pub(super) fn rows() -> Result<Vec<Row>> {
 /// A treasury as it was stored, and its books, ready to answer.
 fn start(long: &Long) -> Result<(Treasury, Ledger)> {
     let treasury = Treasury::load(&long.charter, long.key, long.changes.clone())?;
-    let ledger = Ledger::of(treasury.view(), Arc::new(long.knowledge.clone()));
+    let ledger = Ledger::of(&treasury.view(), Arc::new(long.knowledge.clone()));
     ensure!(ledger.entries().count() == usize::try_from(COUNT)?, "an entry for each transaction");
     Ok((treasury, ledger))
 }
 
 /// The dearest of the four reports over a month.
-fn query(ledger: &Ledger) -> Result<Row> {
+fn query(book: &Book) -> Result<Row> {
     let period = Period { from: Some(MONTH[0].parse()?), to: Some(MONTH[1].parse()?) };
     let days = (1..=30).map(|day| format!("2022-06-{day:02},EUR,28123.45\n"));
     let prices = PriceFile::parse(&format!("date,currency,price\n{}", days.collect::<String>()))?;
     let network = bitcoin::Network::Regtest;
     let terms = Terms { period, network, money: Some(("EUR".parse()?, &prices)) };
     let reports: [&dyn Fn(); 4] = [
-        &|| drop(black_box(ledger.pnl(&terms))),
-        &|| drop(black_box(ledger.journal(&terms))),
-        &|| drop(black_box(ledger.payouts(&terms))),
-        &|| drop(black_box(ledger.contributions(&terms))),
+        &|| drop(black_box(book.pnl(&terms))),
+        &|| drop(black_box(book.journal(&terms))),
+        &|| drop(black_box(book.payouts(&terms))),
+        &|| drop(black_box(book.contributions(&terms))),
     ];
     let cost = |report: &dyn Fn()| median((0..TURNS).map(|_| timed(report).1).collect());
     let dearest = reports.into_iter().map(cost).max().unwrap_or_default();
-    ensure!(!ledger.journal(&terms).entries.is_empty(), "a month in which nothing happened");
+    ensure!(!book.journal(&terms).entries.is_empty(), "a month in which nothing happened");
     Ok(Row::plain("ledger_query_100k", millis(dearest), "ms"))
 }
 
@@ -70,7 +70,7 @@ fn cold(long: &Long) -> Result<Row> {
         let (changes, knowledge) = (long.changes.clone(), Arc::new(long.knowledge.clone()));
         let (ready, took) = spent(|| {
             let treasury = Treasury::load(&long.charter, long.key, changes)?;
-            let ledger = Ledger::of(treasury.view(), knowledge);
+            let ledger = Ledger::of(&treasury.view(), knowledge);
             anyhow::Ok((treasury, ledger))
         });
         ours = ours.min(took);
@@ -83,11 +83,11 @@ fn cold(long: &Long) -> Result<Row> {
 fn block(long: &Long, treasury: &mut Treasury, ledger: &mut Ledger) -> Result<Row> {
     let (block, height, before) = long.next_block();
     treasury.take_touched();
-    *ledger = Ledger::of(treasury.view(), Arc::new(long.knowledge.clone()));
+    *ledger = Ledger::of(&treasury.view(), Arc::new(long.knowledge.clone()));
     let (taken, took) = timed(|| {
         treasury.apply_block(&block, height, before)?;
         treasury.apply_mempool([], []);
-        ledger.follow(treasury.view(), &treasury.take_touched());
+        ledger.follow(&treasury.view(), &treasury.take_touched());
         anyhow::Ok(())
     });
     taken?;
@@ -115,7 +115,7 @@ pub(super) fn child() -> Result<()> {
     let before = crate::document::memory::resident()?;
     let Long { charter, key, changes, knowledge, .. } = Long::new(COUNT);
     let treasury = Treasury::load(&charter, key, changes)?;
-    let ledger = Ledger::of(treasury.view(), Arc::new(knowledge));
+    let ledger = Ledger::of(&treasury.view(), Arc::new(knowledge));
     let after = crate::document::memory::resident()?;
     ensure!(ledger.entries().count() == usize::try_from(COUNT)?, "an entry for each transaction");
     println!("{}", after.saturating_sub(before));
