@@ -24,7 +24,8 @@ pub(super) struct Known {
     /// The script of its payment, or of the payment of each number up to its own.
     pays: Vec<ScriptBuf>,
     payees: Vec<(u64, ScriptBuf)>,
-    is_budget: bool,
+    /// The budget, if it is one.
+    budget: Option<[u8; 32]>,
 }
 
 /// One decision while the chain is read.
@@ -33,6 +34,7 @@ struct Thread<'a> {
     tip: OutPoint,
     fate: Fate,
     next: usize,
+    draws: u32,
     drawn: BTreeMap<u32, u64>,
 }
 
@@ -67,14 +69,23 @@ impl Known {
             }
         };
         let close = tagged("hashguild/close/v1", &[&guild, &id]);
-        Self { anchor, close, pays, payees, is_budget: matches!(decided, Decided::Budget(..)) }
+        Self { anchor, close, pays, payees, budget: matches!(decided, Decided::Budget(..)).then_some(id) }
+    }
+
+    /// Whether `transaction` is draw `number` of this budget: 64 bytes pushed, of which its hash is the first half.
+    fn draws(&self, number: u32, transaction: &Transaction) -> bool {
+        let (Some(id), Some(output)) = (self.budget, transaction.output.get(1)) else { return false };
+        let parts: [&[u8]; 3] = [&SCENE.guild.to_bytes(), &id, &number.to_be_bytes()];
+        let hash = Digest::tagged("hashguild/draw/v1", &parts).0;
+        let script = output.script_pubkey.as_bytes();
+        script.len() == 66 && script.starts_with(&[0x6a, 0x40]) && script.get(2..34).is_some_and(|half| half == hash)
     }
 }
 
 impl<'a> Thread<'a> {
     fn new(known: &'a Known, guild_anchor: OutPoint) -> Self {
         let tip = known.anchor.unwrap_or(guild_anchor);
-        Self { known, tip, fate: Fate::Open, next: 0, drawn: BTreeMap::new() }
+        Self { known, tip, fate: Fate::Open, next: 0, draws: 0, drawn: BTreeMap::new() }
     }
 
     fn take(&mut self, named: &super::chain::Named, cost: u64) {
@@ -100,10 +111,9 @@ impl<'a> Thread<'a> {
                     .cloned());
                 self.fate = if self.known.payees.is_empty() || same { Fate::Paid } else { Fate::Closed };
             }
-        } else if self.known.is_budget
-            && transaction.output.get(1).is_some_and(|output| output.script_pubkey.len() == 66)
-        {
-            // no other budget shares this anchor: whatever draws here draws on this one
+        } else if self.known.draws(self.draws + 1, transaction) {
+            // lineages merge where a transaction spends both tips: another budget's draw may come by here
+            self.draws += 1;
             *self.drawn.entry(transaction.lock_time.to_consensus_u32() / PERIOD).or_default() += cost;
         }
         let index = usize::try_from(heir).expect("small");
