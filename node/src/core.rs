@@ -190,6 +190,8 @@ pub struct Node {
     decisions: decisions::Local,
     /// Spends of the treasury that nobody decided, as the chain shows them now.
     alarms: Vec<wallet::alarm::Foreign>,
+    /// The best block and the mempool that they were looked for at.
+    alarms_at: Option<(BlockHash, BTreeSet<bitcoin::Txid>)>,
     seen: statements::Seen,
     decided: BTreeMap<ProposalId, decided::Decided>,
     /// A fork may have taken the proof of a decision out of the document.
@@ -262,6 +264,7 @@ impl Node {
             closes_may_be_due: true,
             decisions: decisions::Local::from_records(&start.records)?,
             alarms: Vec::new(),
+            alarms_at: None,
             seen: statements::Seen::from_records(&start.records, &start.own),
             decided: BTreeMap::new(),
             decided_may_lack: true,
@@ -357,6 +360,8 @@ impl Node {
         self.tell(changes);
         if proposed {
             self.follow_chain(); // its payment may be on the chain already
+            self.alarms_at = None;
+            self.look_for_foreign_spends();
         }
     }
 

@@ -10,7 +10,7 @@ use crdt::{EntryId, Height, ProposalId};
 use std::collections::BTreeSet;
 use wallet::fee;
 use wallet::spend::{self, Price};
-use wallet::{Line, Lineage, View, anchor};
+use wallet::{Lineage, View, anchor};
 
 /// Blocks that a transaction waits for its own before it is replaced by a dearer one, whatever the
 /// estimate says.
@@ -123,10 +123,17 @@ impl Node {
         }
     }
 
-    /// Spends of the treasury that nobody decided.
+    /// Spends of the treasury that nobody decided, as far as we know what was: a node that still asks others
+    /// for what was said raises no alarm.
     pub(super) fn look_for_foreign_spends(&mut self) {
         let Ok(view) = self.view() else { return };
-        let lines: std::collections::BTreeMap<ProposalId, Line> = self.lines(|_, _| true);
+        let waiting = self.treasury.as_ref().map(wallet::Treasury::unconfirmed).unwrap_or_default();
+        let now = (view.tip_hash(), waiting.iter().map(|waiting| waiting.compute_txid()).collect());
+        if self.recovery.is_some() || self.alarms_at.as_ref() == Some(&now) {
+            return; // a poll that brought nothing
+        }
+        self.alarms_at = Some(now);
+        let lines = self.lines(|_, _| true);
         let found = wallet::alarm::foreign(&view, &lines);
         for new in found.iter().filter(|new| self.alarms.iter().all(|known| known.txid != new.txid)) {
             tracing::error!(target: "guild::wallet", "ALARM: {new}");
