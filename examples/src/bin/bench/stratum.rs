@@ -2,7 +2,8 @@
 //!
 //! Three processes: the server, held to one core; the load, held to the other; and this one, which
 //! tells them what to do. Shares are measured on a fresh testnet4 chain, where one is not a block;
-//! tips on regtest, where blocks cost nothing; switches between links on that testnet4 chain.
+//! tips on regtest, where blocks cost nothing; switches between links on that testnet4 chain. A siege is a
+//! fourth process, beside the load, that gives way to it.
 
 mod bare;
 mod chain;
@@ -10,6 +11,7 @@ mod load;
 mod role;
 mod rows;
 mod server;
+mod siege;
 
 use crate::report::Row;
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! The parts that this program plays in processes of their own.
 
-use crate::stratum::{bare, load, server};
+use crate::stratum::{bare, load, server, siege};
 use anyhow::{Context as _, Result, bail};
 use regtest::{Keeper, Kept};
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -22,9 +22,12 @@ pub(crate) enum Role {
     Bare,
     /// The miners of an address.
     Load,
+    /// Strangers at an address.
+    Siege,
 }
 
-const ROLES: [(Role, &str); 3] = [(Role::Server, "server"), (Role::Bare, "bare"), (Role::Load, "load")];
+const ROLES: [(Role, &str); 4] =
+    [(Role::Server, "server"), (Role::Bare, "bare"), (Role::Load, "load"), (Role::Siege, "siege")];
 
 /// The part of this process, if it was started for one.
 pub(crate) fn mine() -> Option<Role> {
@@ -37,7 +40,7 @@ impl Role {
     pub(crate) fn act(self) -> Result<()> {
         let argument = env::var(ARGUMENT).context("no argument")?;
         // What is measured has one core, and what measures has the other.
-        let core = if self == Self::Load { 1 } else { 0 };
+        let core = usize::from(matches!(self, Self::Load | Self::Siege));
         let mut cores = CpuSet::new();
         cores.set(core);
         // On a machine with one core there is nothing to choose.
@@ -46,6 +49,7 @@ impl Role {
             Self::Server => server::act(&argument),
             Self::Bare => bare::act(),
             Self::Load => load::act(&argument),
+            Self::Siege => siege::act(&argument),
         }
     }
 

@@ -22,6 +22,11 @@ const EASIEST: &str = "2.3283064365386963e-10";
 const OF_POOLS: &str = "0.000244140625";
 /// Seconds of the two long measurements.
 const SECONDS: u64 = 8;
+/// Seconds of a siege, and of the calm before and after it.
+const SIEGE: u64 = 60;
+const CALM: u64 = 20;
+/// Shares a second of a thousand miners at the rate that their difficulty aims at.
+const USUAL: u64 = 100;
 /// New tips for each number of miners.
 const TIPS: usize = 7;
 /// How long a link may take to listen.
@@ -41,6 +46,7 @@ pub(crate) fn all() -> Result<Vec<Row>> {
     let folder = |name: &str| bench.folder.path().join(name);
     let testnet4 = Chain::start(&bench.keeper, &bitcoind, &folder("testnet4"), Network::Testnet4)?;
     let mut rows = bench.shares(&testnet4)?;
+    rows.extend(bench.siege(&testnet4)?);
     rows.extend(bench.switches(&testnet4)?);
     drop(testnet4);
     let regtest = Chain::start(&bench.keeper, &bitcoind, &folder("regtest"), Network::Regtest)?;
@@ -103,6 +109,32 @@ impl Bench {
             Row::above("shares_per_core", speed, "1/s", floor),
             Row::plain("submit_p99_at_1000", number(&paced, "p99_micros")? / 1_000.0, "ms"),
             Row::plain("accept_1000", number(&connected, "seconds")?, "s"),
+        ])
+    }
+
+    /// How long a thousand miners wait for their answers at their usual rate: alone, besieged, and alone
+    /// again. A machine has moods, so that the calm is the mean of the two.
+    fn siege(&self, chain: &Chain) -> Result<Vec<Row>> {
+        note("siege: 1,000 miners among strangers");
+        let port = free_port()?;
+        let server = self.server("siege", chain, port, EASIEST, &[])?;
+        let mut load = self.load(port)?;
+        load.tell("connect 1000")?;
+        let before = load.tell(&format!("paced {CALM} {USUAL}"))?;
+        let argument = format!("127.0.0.1:{port} {}", SIEGE + 3);
+        let mut strangers = Role::Siege.start(&self.keeper, &argument)?;
+        let during = load.tell(&format!("paced {SIEGE} {USUAL}"))?;
+        let sent = strangers.line()?;
+        let after = load.tell(&format!("paced {CALM} {USUAL}"))?;
+        note(&format!("  before {before}\n  during {during}\n  after {after}\n  MB/s and slow ones {sent}"));
+        drop((load, server));
+        let p99 = |answer| number(answer, "p99_micros");
+        let calm = (p99(&before)? + p99(&after)?) / 2.0;
+        let rate = sent.split(' ').next().and_then(|rate| rate.parse().ok()).context("a rate")?;
+        Ok(vec![
+            Row::above("siege_submit_p99", p99(&during)?, "us", calm),
+            Row::plain("siege_garbage", rate, "MB/s"),
+            Row::plain("siege_lost", number(&during, "lost")?, "miners"),
         ])
     }
 
