@@ -10,6 +10,7 @@ mod init;
 mod join;
 mod label;
 mod member;
+mod mining;
 mod note;
 mod proposal;
 mod register;
@@ -26,7 +27,6 @@ use crate::client::Client;
 use crate::error::{CODES, Code, Failure, Outcome};
 use crate::home::{self, Home};
 use clap::{Args, Parser, Subcommand};
-use crdt::mining::Mode;
 use crdt::treasury::GroupKey;
 use miner_link::contract::Pairing;
 use say::Say;
@@ -329,14 +329,7 @@ fn rules(charter: &crdt::Charter) -> Vec<String> {
             "fees       at most {} sat a payment and {} sat/vB",
             charter.fee_cap.sat, charter.fee_cap.sat_per_vb
         ),
-        match charter.mining.mode {
-            Mode::Solo => "mining     solo, every block reward to the treasury".to_owned(),
-            Mode::Pool => {
-                "mining     for the pools each farm has accounts with; what is found alone goes to the \
-                           treasury"
-                    .to_owned()
-            }
-        },
+        format!("mining     {}", mining::describe(&charter.mining, charter.network)),
         format!(
             "recovery   after {} blocks without a move, {} of {} recovery keys can move everything",
             recovery.delay,

@@ -20,6 +20,7 @@ mod money;
 mod payments;
 mod peers;
 mod proposing;
+mod receipts;
 mod record;
 mod rights;
 mod seats;

@@ -7,7 +7,7 @@ pub mod workspace;
 
 use crdt::Choice;
 use governance::{Explanation, NewDraw, NewEffect, Settings};
-use miner_link::contract::PolicyAnswer;
+use miner_link::contract::{PolicyAnswer, ReceiptHex};
 use serde::{Deserialize, Serialize};
 use treasury::{ChainDto, TreasuryAnswer, TreasuryCommand};
 use workspace::{WorkspaceAnswer, WorkspaceCommand};
@@ -63,6 +63,8 @@ pub enum Command {
     Entry(String),
     /// What a link obeys.
     LinkPolicy,
+    /// Say what a link shows of its work.
+    Receipt(ReceiptHex),
     /// What a link needs to know, but for node URL and token.
     Pair,
     /// Something about drafts, labels, contacts, sites or notes.

@@ -72,6 +72,7 @@ pub(crate) async fn serve(
         .route_layer(middleware::from_fn_with_state(api.clone(), members_only));
     let link = Router::new()
         .route(miner_link::contract::POLICY_PATH, get(link_policy))
+        .route(miner_link::contract::RECEIPT_PATH, post(receipt))
         .route_layer(middleware::from_fn_with_state(api.clone(), links_too));
     let router = member
         .merge(link)
@@ -243,6 +244,10 @@ async fn invite(State(api): Shared, body: axum::body::Bytes) -> Response {
 
 async fn link_policy(State(api): Shared) -> Response {
     api.ask(Command::LinkPolicy).await
+}
+
+async fn receipt(State(api): Shared, body: axum::body::Bytes) -> Response {
+    api.ask_with::<miner_link::contract::ReceiptHex>(&body, Command::Receipt).await
 }
 
 async fn pair(State(api): Shared) -> Response {

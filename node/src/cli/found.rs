@@ -1,5 +1,6 @@
 //! `guild found`.
 
+use super::mining::{self, SmallDevices};
 use super::say::Say;
 use crate::card::{Invitation, MemberCard};
 use crate::chain;
@@ -39,6 +40,13 @@ pub(crate) struct Found {
     /// Where the guild's farms get their work from: their own bitcoind, or pools they have accounts with.
     #[arg(long, value_enum, default_value = "solo")]
     mining: Mining,
+    /// Who gets the blocks that the farms find: treasury=90, or ADDRESS=10. Once for each [default: the
+    /// treasury, all].
+    #[arg(long, value_name = "WHO=WEIGHT")]
+    split: Vec<String>,
+    /// What devices do whose firmware cannot take so long a coinbase.
+    #[arg(long, value_enum, default_value = "treasury")]
+    small_devices: SmallDevices,
     /// Blocks of rest after which the recovery keys can move everything.
     #[arg(long, default_value_t = 52_560, value_name = "BLOCKS")]
     recovery_delay: u16,
@@ -141,7 +149,10 @@ impl Found {
             co_signers: cards.iter().map(|card| card.key).collect(),
             threshold: self.threshold.map_or(ThresholdRule::Standard, ThresholdRule::AtLeast),
             rules: self.rules(cards.len()),
-            mining: self.mining.into(),
+            mining: MiningPolicy {
+                payout: mining::payout(&self.split, self.small_devices, config.network)?,
+                ..self.mining.into()
+            },
             fee_cap: FeeCap { sat: FEE_CAP_SAT, sat_per_vb: FEE_CAP_RATE },
             recovery: Recovery {
                 keys: cards.iter().map(|card| card.recovery).collect(),

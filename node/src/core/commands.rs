@@ -55,6 +55,7 @@ impl Node {
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
             Command::Entry(id) => self.entry(&id),
             Command::LinkPolicy => Ok(Answer::LinkPolicy(Box::new(self.link_policy()))),
+            Command::Receipt(receipt) => self.receipt(&receipt),
             Command::Pair => self.pair(),
             Command::Workspace(command) => self.on_workspace(command),
         };
