@@ -206,7 +206,7 @@ impl Fold {
         let proof = certificate.clone();
         match (leaving, self.state.proposals.get_mut(&id)) {
             (Some(member), _) => {
-                drop(self.state.exits.entry(member).or_default().certificates.insert(author, proof));
+                self.state.exits.entry(member).or_default().certificates.insert(author, proof);
             }
             (None, Some(proposal)) => drop(proposal.certificates.insert((option, author), proof)),
             (None, None) => drop(key.founding.insert(author, proof)),

@@ -78,7 +78,9 @@ impl Known {
         let parts: [&[u8]; 3] = [&SCENE.guild.to_bytes(), &id, &number.to_be_bytes()];
         let hash = Digest::tagged("hashguild/draw/v1", &parts).0;
         let script = output.script_pubkey.as_bytes();
-        script.len() == 66 && script.starts_with(&[0x6a, 0x40]) && script.get(2..34).is_some_and(|half| half == hash)
+        script.len() == 66
+            && script.starts_with(&[0x6a, 0x40])
+            && script.get(2..34).is_some_and(|half| half == hash)
     }
 }
 
