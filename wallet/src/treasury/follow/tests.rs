@@ -99,7 +99,8 @@ fn step(bench: &mut Bench, known: &mut Vec<Transaction>, (what, number): (u8, u1
             bench.treasury.apply_mempool([], evicted);
         }
         6 => {
-            // a block with some of what is known, conflicts left out
+            // a block with some of what is known: no conflicts, and nothing that spends what is not there
+            let made = |txid: Txid| known.iter().any(|other| other.compute_txid() == txid);
             let mut spent = BTreeSet::new();
             let taken: Vec<Transaction> = known
                 .iter()
@@ -107,7 +108,10 @@ fn step(bench: &mut Bench, known: &mut Vec<Transaction>, (what, number): (u8, u1
                 .filter(|one| {
                     let fits = one.input.iter().all(|input| {
                         let coin = bench.view().coin(&input.previous_output).cloned();
-                        coin.is_none_or(|coin| !coin.gone() && coin.height.is_some())
+                        coin.map_or_else(
+                            || !made(input.previous_output.txid),
+                            |coin| !coin.gone() && coin.height.is_some(),
+                        )
                     });
                     fits && one.input.iter().all(|input| spent.insert(input.previous_output))
                 })
