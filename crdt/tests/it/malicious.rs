@@ -257,6 +257,8 @@ fn without_a_key_nothing_is_certified() {
 fn a_key_stands_only_if_every_co_signer_stored_the_same() {
     let (key, other) = (group(1), group(2));
     let ready = |attempt, key| Payload::KeyReady(key_ready(attempt, key));
+    let set = crdt::testkit::people(3).iter().map(crdt::testkit::Person::id).collect();
+    let called = Payload::Attempt(crdt::entry::Attempt { epoch: 1, attempt: 2, set });
     let tables = [
         ("all agree", vec![(0, ready(1, &key)), (1, ready(1, &key)), (2, ready(1, &key))], Some(1)),
         ("one is missing", vec![(0, ready(1, &key)), (1, ready(1, &key))], None),
@@ -268,11 +270,24 @@ fn a_key_stands_only_if_every_co_signer_stored_the_same() {
         ),
         ("an outsider fills in", vec![(0, ready(1, &key)), (1, ready(1, &key)), (3, ready(1, &key))], None),
         (
+            "a later attempt that nobody called",
+            vec![
+                (0, ready(1, &key)),
+                (1, ready(1, &key)),
+                (2, ready(1, &key)),
+                (0, ready(2, &other)),
+                (1, ready(2, &other)),
+                (2, ready(2, &other)),
+            ],
+            Some(1),
+        ),
+        (
             "a later attempt",
             vec![
                 (0, ready(1, &key)),
                 (1, ready(1, &key)),
                 (2, ready(1, &key)),
+                (1, called),
                 (0, ready(2, &other)),
                 (1, ready(2, &other)),
                 (2, ready(2, &other)),
