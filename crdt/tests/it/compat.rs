@@ -3,6 +3,8 @@
 //! The pinned bytes are in `tests/data/*.hex`. A new kind gets a new file (`HASHGUILD_PIN=1` writes those
 //! that are missing); an existing one is never written again.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use crate::harness::{TIP, certificate, entry, group, group_key, guild, key_ready, key_test, sign};
 use bitcoin::Amount;
 use bitcoin::hashes::{Hash as _, sha256};

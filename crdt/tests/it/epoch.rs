@@ -1,5 +1,7 @@
 //! Checkpoints: one encoding, one hash; what the next roll is; what goes on across a seal.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use crate::compat::assert_pinned;
 use crate::harness::{certificate, group, group_key, guild};
 use bitcoin::{OutPoint, Txid, hashes::Hash as _};

@@ -66,7 +66,6 @@ fn broken(world: World) -> Vec<&'static str> {
     let broken = properties.iter().filter(|property| always(property) && found.contains_key(property.name));
     let never = properties.iter().filter(|property| !always(property) && !found.contains_key(property.name));
     let names: Vec<&'static str> = broken.chain(never).map(|property| property.name).collect();
-    println!("{} states, broken: {names:?}", checker.unique_state_count());
     names
 }
 

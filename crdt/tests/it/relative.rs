@@ -1,6 +1,8 @@
 //! The relative rule from outside: co-signers with documents of their own, ballots that come in time, late,
 //! to some only, or forked. Names begin with the number of the attack in the reviews of the protocol.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use crate::harness::{Guild, certificate, entry, group, with_charter};
 use crdt::governance::{
     Approvals, Effect, Funds, Local, NotPassing, Options, PATIENCE, Setting, SettingKey, exit_id, leaving,

@@ -46,7 +46,7 @@ fn a_guild_of_three_is_founded_as_the_readme_says() {
     assert!(out.contains("final at depth 6"), "{out}");
     assert!(out.contains("-0.00250"), "the history shows the payment: {out}");
     assert!(out.contains("expenses:hosting"), "the report says what for: {out}");
-    let books = std::fs::read_to_string(folder.path().join("books.journal")).unwrap();
+    let books = std::fs::read_to_string(folder.path().join("my-guild/books.journal")).unwrap();
     assert!(books.contains("= 99.9974"), "hledger is told the balance: {books}");
 }
 

@@ -25,6 +25,7 @@ fn program() -> Option<PathBuf> {
 const PLACE: &str = ".cache/hashguild/electrumx/bin/electrumx_server";
 
 /// Start it; none, loudly, where it is not installed.
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 pub(crate) fn start(node: &regtest::Bitcoind) -> Option<ElectrumX> {
     let Some(program) = program() else {
         eprintln!("SKIPPED: no Electrum server here; .ci/electrumx.sh installs one");

@@ -1,6 +1,8 @@
 //! An Esplora server for tests, written after the protocol's description: it tells what a real bitcoind
 //! has, or lies about it on demand.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use bitcoin::consensus::encode::{deserialize_hex, serialize};
 use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::hex::{DisplayHex as _, FromHex as _};

@@ -2,7 +2,7 @@
 //! swept from 200 coins, paid to 500.
 
 use crate::bench::Bench;
-use bitcoin::{Amount, OutPoint, Transaction};
+use bitcoin::{Address, Amount, OutPoint, Transaction};
 use crdt::governance::{Basis, Budget, Disburse, Distribute, Output};
 use crdt::limits::OUTPUTS_MAX;
 use crdt::{Digest, EntryId, ProposalId};
@@ -29,6 +29,14 @@ fn invalidate(bench: &Bench, depth: u64) {
     let height = bench.node.rpc("getblockcount", &[]).unwrap().as_u64().unwrap();
     let hash = bench.node.rpc("getblockhash", &[json!(height + 1 - depth)]).unwrap();
     bench.node.rpc("invalidateblock", &[hash]).unwrap();
+}
+
+/// Longer than what was thrown away, and without what waits in the mempool.
+fn another_branch(bench: &Bench, count: u64) {
+    let address = Address::from_script(&crdt::testkit::payee(99), bench.charter.network).unwrap();
+    for _ in 0..count {
+        bench.node.rpc("generateblock", &[json!(address), json!([])]).unwrap();
+    }
 }
 
 /// S4: what our view holds is what an independent scan of the node's coins finds.
@@ -77,6 +85,7 @@ fn blocks_thrown_away_at_every_depth_bring_back_the_same_payment() {
         let state = anchor::lineage(&bench.treasury.view(), decided.decision(), anchor, CONFIRMED);
         assert!(matches!(state, Lineage::Paid(end) if end.txid == txid && u64::from(end.depth) == depth));
         invalidate(&bench, depth);
+        another_branch(&bench, depth + 1);
         // P8: the same bytes again, and nothing else, though the block that had them is gone
         assert_eq!(bench.chain.broadcast(&paid).unwrap(), txid);
         let view = bench.sync();

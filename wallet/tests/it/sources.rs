@@ -124,11 +124,7 @@ fn block_filters_lead_to_the_same_coins_as_bitcoind() {
     let refused = (0..ASKED).find_map(|_| {
         std::thread::sleep(PAUSE);
         let news = lost.follow(&treasury.position(), false);
-        news.and_then(|news| {
-            treasury.apply(news).unwrap();
-            Ok(())
-        })
-        .err()
+        news.map(|news| treasury.apply(news).unwrap()).err()
     });
     let refused = refused.expect("no peer has that birth block").to_string();
     assert!(refused.contains("at height 3"), "{refused}");
@@ -137,7 +133,7 @@ fn block_filters_lead_to_the_same_coins_as_bitcoind() {
 
 #[test]
 fn an_electrum_server_leads_to_the_same_coins_as_bitcoind() {
-    let mut bench = Bench::funded_with(&["-txindex=1"]);
+    let mut bench = Bench::funded_with(&["-txindex=1", "-txospenderindex=1"]);
     let Some(server) = electrumx::start(&bench.node) else { return };
     let birth = birth(&bench, 0);
     let url = server.url.clone();

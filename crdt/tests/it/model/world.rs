@@ -3,6 +3,8 @@
 //! Honest co-signers are the first ones. What they hold of each other is independent, so all but the first
 //! (the first two of two) get everything at once: that keeps the world small and loses no history of one.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use crate::harness::{guild, with_charter};
 use crdt::governance::{Choice, CloseStatement, Local, PATIENCE, Relative, Seen, Vote, passing, statement};
 use crdt::rules::{Rule, Rules};

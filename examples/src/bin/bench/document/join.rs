@@ -44,8 +44,9 @@ pub(crate) fn row(world: &World, cold_fold: f64) -> Result<Row> {
             let empty = node(world, &guest(), &[])?;
             let home = folder.path().join(format!("newcomer-{turn}"));
             let (mut newcomer, _) = Box::pin(peer(world, empty, &guest(), &home)).await?;
-            best = best.min(join(&mut newcomer, dial(&address)?, world.entries.count(), &expected).await?);
-            newcomer.stop().await;
+            let joined = join(&mut newcomer, dial(&address)?, world.entries.count(), &expected);
+            best = best.min(Box::pin(joined).await?);
+            Box::pin(newcomer.stop()).await;
         }
         tasks.shutdown().await;
         anyhow::Ok(best)
@@ -56,7 +57,7 @@ pub(crate) fn row(world: &World, cold_fold: f64) -> Result<Row> {
 async fn peer(world: &World, node: Node, key: &SigningKey, folder: &Path) -> Result<(Peer, Command)> {
     let home = Home::at(folder.to_owned());
     home.create()?;
-    Peer::start(node, key, &world.charter, Store::open(&home)?).await
+    Box::pin(Peer::start(node, key, &world.charter, Store::open(&home)?)).await
 }
 
 fn dial(address: &Command) -> Result<Command> {
