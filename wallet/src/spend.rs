@@ -1,6 +1,6 @@
 //! Building transactions of the treasury: each a pure function of what was decided and a confirmed view.
 //! No randomness, no clock, and nothing of the mempool in what is built, so that all signers build equal
-//! bytes. [`outline`] says what a transaction of a kind has to be, [`fund`] adds coins, fee and change.
+//! bytes. `outline` says what a transaction of a kind has to be, [`fund`] adds coins, fee and change.
 //!
 //! ```text
 //! in  0   tip(D): what makes every payment of D conflict with every other
