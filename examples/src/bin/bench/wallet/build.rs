@@ -22,7 +22,7 @@ pub(crate) fn row() -> Result<Row> {
     let anchor = OutPoint { txid: coins.first().context("coins")?.compute_txid(), vout: 0 };
     bench.confirm(coins);
     bench.mine(6);
-    let decided = bench.decide(1, COIN * INPUTS_MAX as u64 - 60_000, anchor);
+    let decided = bench.decide(1, COIN * INPUTS_MAX as u64 - 40_000, anchor);
     let (view, params) = (bench.view(), Params { fee_rate: Some(2), ..bench.params() });
     let mut turns = Vec::new();
     for _ in 0..TURNS {
