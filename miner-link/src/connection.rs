@@ -213,9 +213,9 @@ impl Connection {
                     self.hub.shared.joined(&name, &agent);
                     self.names.push(name);
                 }
-                Effect::Share { name, rejected, target, pool } => {
-                    self.hub.shared.share(&name, rejected, target, pool, now);
-                    if rejected.is_some_and(|reason| self.blame(points_of_share(reason))) {
+                Effect::Share { name, outcome, target, pool } => {
+                    self.hub.shared.share(&name, outcome, target, pool, now);
+                    if outcome.is_err_and(|reason| self.blame(points_of_share(reason))) {
                         return Err(Ended::Banned);
                     }
                 }

@@ -12,7 +12,7 @@ use crate::upstream::check::View;
 use crate::upstream::dial::Event;
 use crate::upstream::pools::{Changed, Pools};
 use crate::{node, template::source};
-use bitcoin::Network;
+use bitcoin::{Network, Target};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -39,6 +39,8 @@ pub(crate) struct Engine {
     chosen: usize,
     agreed: Option<Agreed>,
     next_job: u32,
+    /// The best hash that is on the disk.
+    best: Option<Target>,
 }
 
 /// What distinguishes the coinbases of this link and this process.
@@ -70,6 +72,8 @@ impl Engine {
         let held = home.held()?;
         let obeyed = recall(&pairing, held.as_ref());
         shared.update(|status| status.policy = PolicyStatus::from(&obeyed));
+        let best = home.best();
+        shared.surpass(best);
         let mut engine = Self {
             home,
             pairing,
@@ -85,6 +89,7 @@ impl Engine {
             chosen: 0,
             agreed: None,
             next_job: 1,
+            best,
         };
         engine.allow_pools();
         Ok(engine)
@@ -237,6 +242,7 @@ impl Engine {
 
     /// Time passed.
     pub(crate) async fn tick(&mut self) {
+        self.keep_best();
         let view = self.view();
         if self.pools.look(view.as_ref()) == Changed::Work {
             self.serve(false).await;
@@ -315,6 +321,17 @@ impl Engine {
         let Solo { payout, small, .. } = *solo;
         self.agreed = Some(Agreed { payout, small, height: template.height, bitcoind: place });
         Ok(())
+    }
+
+    /// A record of a farm outlives the process. The disk may refuse it: shares matter more.
+    fn keep_best(&mut self) {
+        let best = self.shared.best();
+        if best != self.best {
+            self.best = best;
+            if let Some(Err(error)) = best.map(|best| self.home.keep_best(best)) {
+                warn!(%error, "the best share is not kept");
+            }
+        }
     }
 
     fn view(&self) -> Option<View> {

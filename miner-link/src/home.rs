@@ -5,6 +5,7 @@
 use crate::contract::{Addresses, Pairing};
 use crate::error::Error;
 use crate::policy::Held;
+use bitcoin::Target;
 use ed25519_dalek::SigningKey;
 use hex::{DisplayHex as _, FromHex as _};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -101,6 +102,23 @@ impl Home {
     pub fn hold(&self, held: &Held) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(held).expect("plain data always encodes");
         replace(&self.dir.join("policy.json"), &bytes)
+    }
+
+    /// The best hash that a miner of this link ever submitted. It is worth pride and no money: what cannot
+    /// be read is begun anew.
+    #[must_use]
+    pub fn best(&self) -> Option<Target> {
+        let text = fs::read_to_string(self.dir.join("best-share")).ok()?;
+        <[u8; 32]>::from_hex(text.trim()).ok().map(Target::from_be_bytes)
+    }
+
+    /// Keep the best hash.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn keep_best(&self, best: Target) -> Result<(), Error> {
+        replace(&self.dir.join("best-share"), best.to_be_bytes().to_lower_hex_string().as_bytes())
     }
 
     /// Tell tools where this process listens.

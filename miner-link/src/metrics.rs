@@ -18,6 +18,11 @@ pub(crate) fn write(status: &LinkStatus, workers: &[WorkerStatus], pools: &[Pool
     page.metric("minerlink_blocks_accepted_total", "counter", plain(status.blocks_accepted));
     page.metric("minerlink_blocks_pending", "gauge", plain(status.blocks_pending));
     page.metric("minerlink_receipts_pending", "gauge", plain(status.receipts_pending));
+    page.metric(
+        "minerlink_best_share_ever_difficulty",
+        "gauge",
+        status.best_difficulty.map(|best| (String::new(), best)),
+    );
     page.metric("minerlink_jobs_total", "counter", plain(status.jobs));
     page.metric("minerlink_node_up", "gauge", plain(u64::from(status.node_reachable)));
     page.metric("minerlink_bitcoind_up", "gauge", plain(u64::from(status.bitcoind_reachable)));
@@ -59,6 +64,8 @@ fn of_workers(page: &mut Page, workers: &[WorkerStatus]) {
     };
     page.metric("minerlink_accepted_difficulty_total", "counter", all().map(|w| (label(w), difficulty(w))));
     page.metric("minerlink_share_difficulty", "gauge", all().map(|w| (label(w), w.difficulty)));
+    let best = all().filter_map(|worker| Some((label(worker), worker.best_difficulty?)));
+    page.metric("minerlink_best_share_difficulty", "gauge", best);
     let last = all().filter_map(|worker| Some((label(worker), worker.last_share?)));
     page.metric("minerlink_last_share_timestamp_seconds", "gauge", last);
 }

@@ -189,6 +189,7 @@ fn blank(pairing: &Pairing, key: &SigningKey, stratum: SocketAddr) -> LinkStatus
         last_block: None,
         blocks_pending: 0,
         receipts_pending: 0,
+        best_difficulty: None,
         sources: Vec::new(),
         node_reachable: false,
         bitcoind_reachable: false,

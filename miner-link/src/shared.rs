@@ -28,6 +28,8 @@ struct Facts {
     pools: Vec<PoolStatus>,
     /// By pool; none is our own work.
     sources: BTreeMap<Option<usize>, Tally>,
+    /// The best hash before this process started.
+    best_before: Option<Target>,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,17 @@ impl Shared {
     /// `pools` are the names of the pools, in order.
     pub(crate) fn new(status: LinkStatus, pools: Vec<PoolStatus>) -> Self {
         let (workers, sources) = (BTreeMap::new(), BTreeMap::new());
-        Self(Mutex::new(Facts { status, workers, pools, sources }))
+        Self(Mutex::new(Facts { status, workers, pools, sources, best_before: None }))
+    }
+
+    /// Go on from the best hash of an earlier process.
+    pub(crate) fn surpass(&self, best: Option<Target>) {
+        self.lock().best_before = best;
+    }
+
+    /// The best hash that any miner of this link ever submitted.
+    pub(crate) fn best(&self) -> Option<Target> {
+        self.lock().best()
     }
 
     pub(crate) fn status(&self) -> LinkStatus {
@@ -48,6 +60,7 @@ impl Shared {
         let mut status = facts.status.clone();
         let at_work = facts.workers.values().filter(|worker| worker.status.connections > 0).count();
         status.workers = u64::try_from(at_work).unwrap_or(u64::MAX);
+        status.best_difficulty = facts.best().map(wire_difficulty);
         status.sources = facts.sources.iter().map(|(pool, tally)| facts.source(*pool, tally)).collect();
         status
     }
@@ -58,6 +71,7 @@ impl Shared {
             hashes: worker.tally.hashes.to_string(),
             hashes_per_second: worker.tally.hashes_per_second(now.since_start).to_string(),
             refusals: worker.tally.refusals(),
+            best_difficulty: worker.tally.best.map(wire_difficulty),
             ..worker.status.clone()
         };
         facts.workers.values().map(show).collect()
@@ -101,22 +115,22 @@ impl Shared {
     pub(crate) fn share(
         &self,
         name: &str,
-        rejected: Option<Reason>,
+        outcome: Result<BlockHash, Reason>,
         target: Target,
         pool: Option<usize>,
         now: Now,
     ) {
         let mut facts = self.lock();
-        let count = u64::from(rejected.is_none());
+        let count = u64::from(outcome.is_ok());
         facts.status.shares_accepted += count;
         facts.status.shares_rejected += 1 - count;
-        facts.sources.entry(pool).or_default().count(rejected, target, now.since_start);
+        facts.sources.entry(pool).or_default().count(outcome, target, now.since_start);
         if let Some(worker) = facts.workers.get_mut(name) {
-            worker.tally.count(rejected, target, now.since_start);
+            worker.tally.count(outcome, target, now.since_start);
             let status = &mut worker.status;
             status.shares_accepted += count;
             status.shares_rejected += 1 - count;
-            if rejected.is_none() {
+            if outcome.is_ok() {
                 status.last_share = Some(now.unix);
                 status.difficulty = wire_difficulty(target);
             }
@@ -188,6 +202,10 @@ impl Shared {
 }
 
 impl Facts {
+    fn best(&self) -> Option<Target> {
+        self.sources.values().filter_map(|tally| tally.best).chain(self.best_before).min()
+    }
+
     fn source(&self, pool: Option<usize>, tally: &Tally) -> SourceStatus {
         let name = pool.map(|pool| self.pools.get(pool).map_or_else(String::new, |pool| pool.name.clone()));
         SourceStatus {

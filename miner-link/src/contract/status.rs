@@ -60,7 +60,7 @@ const fn one() -> usize {
 }
 
 /// `GET /status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LinkStatus {
     /// The version of this record: 1.
     pub v: u32,
@@ -101,6 +101,9 @@ pub struct LinkStatus {
     pub node_reachable: bool,
     /// Whether bitcoind answered last time.
     pub bitcoind_reachable: bool,
+    /// The difficulty of the best hash that any of its miners ever submitted.
+    #[serde(default)]
+    pub best_difficulty: Option<f64>,
     /// What was mined alone and what was mined for each pool, apart.
     #[serde(default)]
     pub sources: Vec<SourceStatus>,
@@ -193,6 +196,9 @@ pub struct WorkerStatus {
     /// The same a second, over the last minutes.
     #[serde(default)]
     pub hashes_per_second: String,
+    /// The difficulty of its best hash since the start.
+    #[serde(default)]
+    pub best_difficulty: Option<f64>,
     /// Shares that did not count, by reason.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
@@ -213,6 +219,7 @@ impl WorkerStatus {
             last_share: None,
             hashes: String::new(),
             hashes_per_second: String::new(),
+            best_difficulty: None,
             refusals: BTreeMap::new(),
         }
     }

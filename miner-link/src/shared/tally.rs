@@ -1,7 +1,8 @@
 //! Shares and the work in them, in integers.
 
 use crate::share::Reason;
-use bitcoin::Target;
+use bitcoin::hashes::Hash as _;
+use bitcoin::{BlockHash, Target};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub(super) struct Tally {
     pub(super) accepted: u64,
     /// Expected hashes of what was accepted.
     pub(super) hashes: u128,
+    /// The lowest hash, as the target that it just meets.
+    pub(super) best: Option<Target>,
     refused: BTreeMap<&'static str, u64>,
     /// The worth of a share at the target seen last: it changes rarely, and takes a long division.
     worth: Option<(Target, u128)>,
@@ -22,11 +25,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, rejected: Option<Reason>, target: Target, now: Duration) {
-        if let Some(reason) = rejected {
-            *self.refused.entry(label(reason)).or_default() += 1;
-            return;
-        }
+    pub(super) fn count(&mut self, outcome: Result<BlockHash, Reason>, target: Target, now: Duration) {
+        let hash = match outcome {
+            Ok(hash) => Target::from_le_bytes(hash.to_byte_array()),
+            Err(reason) => {
+                *self.refused.entry(label(reason)).or_default() += 1;
+                return;
+            }
+        };
+        self.best = Some(self.best.map_or(hash, |best| best.min(hash)));
         let worth = match self.worth {
             Some((known, worth)) if known == target => worth,
             _ => hashes_of(target),
@@ -97,6 +104,13 @@ mod tests {
     use super::*;
     use crate::share::target::Level;
 
+    /// A hash whose number is this byte, far up.
+    fn hash(byte: u64) -> BlockHash {
+        let mut bytes = [0; 32];
+        bytes[20] = u8::try_from(byte).unwrap();
+        BlockHash::from_byte_array(bytes)
+    }
+
     #[test]
     fn a_share_counts_by_the_target_it_had_to_meet() {
         assert_eq!(
@@ -106,9 +120,10 @@ mod tests {
         );
         let mut tally = Tally::default();
         for second in 0..600 {
-            tally.count(None, Level::new(10).target(), Duration::from_secs(second));
+            tally.count(Ok(hash(7 + second % 5)), Level::new(10).target(), Duration::from_secs(second));
         }
-        tally.count(Some(Reason::Stale), Level::new(40).target(), Duration::from_secs(600));
+        assert_eq!(tally.best, Some(Target::from_le_bytes(hash(7).to_byte_array())));
+        tally.count(Err(Reason::Stale), Level::new(40).target(), Duration::from_secs(600));
         let share = hashes_of(Level::new(10).target());
         assert_eq!((tally.accepted, tally.hashes, tally.rejected()), (600, 600 * share, 1));
         let rate = tally.hashes_per_second(Duration::from_secs(600));

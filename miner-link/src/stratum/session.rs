@@ -49,12 +49,12 @@ pub enum Effect {
         /// What the miner calls itself.
         agent: String,
     },
-    /// A share of this name was judged; none counts for a reason.
+    /// A share of this name was judged.
     Share {
         /// `member.worker`.
         name: String,
-        /// Why it did not count.
-        rejected: Option<Reason>,
+        /// Its hash if it counts, and else why not.
+        outcome: Result<BlockHash, Reason>,
         /// The target it was judged at.
         target: Target,
         /// The pool whose job it was for; none if it was our own work.
@@ -384,28 +384,31 @@ impl Session {
             }
         };
         let mut effects = Vec::new();
-        let rejected = match verdict {
+        let outcome = match verdict {
             // The block goes first: nothing that is said to the miner is worth a moment of it.
             Verdict::Block(block) => {
+                let hash = block.block_hash();
                 effects.push(Effect::Found { name: name.clone(), block });
-                None
+                Ok(hash)
             }
-            Verdict::Accepted { forward, .. } => {
+            Verdict::Accepted { hash, forward, .. } => {
                 effects.extend(forward.map(Effect::Forward));
-                None
+                Ok(hash)
             }
-            Verdict::Rejected(reason) => Some(reason),
+            Verdict::Rejected(reason) => Err(reason),
         };
-        let reply = rejected.map_or_else(|| message::accepted(id), |reason| message::refusal(id, reason));
+        let reply = match outcome {
+            Ok(_) => message::accepted(id),
+            Err(reason) => message::refusal(id, reason),
+        };
         effects.extend(proof.map(Effect::Keep));
         effects.push(Effect::Send(reply));
-        effects.push(Effect::Share { name, rejected, target, pool });
-        match rejected {
-            None => {
-                self.rejected = 0;
-                self.vardiff.count();
-            }
-            Some(_) => effects.extend(self.reject()),
+        effects.push(Effect::Share { name, outcome, target, pool });
+        if outcome.is_ok() {
+            self.rejected = 0;
+            self.vardiff.count();
+        } else {
+            effects.extend(self.reject());
         }
         effects
     }

@@ -72,6 +72,26 @@ fn a_bitcoind_that_lies_about_its_height_gets_no_miner() {
 }
 
 #[test]
+fn bitcoind_is_asked_about_a_coinbase_once_and_not_with_every_tip() {
+    let farm = Farm::start(Guild::founding);
+    let proxy = Proxy::start(farm.rpc_port());
+    let settings = format!("bitcoind = \"http://127.0.0.1:{}\"\ncookie = {:?}\n", proxy.port, farm.cookie());
+    let link = farm.another_link("asking", Guild::new(7), &settings);
+    let mut miner = Miner::connect(&link.stratum(), "alice.rig1");
+    let mut job = miner.wait_for_job();
+    assert_eq!(proxy.proposals(), 1, "before anybody hashes");
+    let first = generate(farm.bitcoind(), ADDRESS);
+    job = miner.wait_for_job_after(&job);
+    for _ in 0..3 {
+        generate(farm.bitcoind(), ADDRESS);
+        job = miner.wait_for_job_after(&job);
+    }
+    assert_eq!(proxy.proposals(), 1, "tips that follow each other say nothing new of a coinbase");
+    farm.bitcoind().rpc("invalidateblock", &[first]).unwrap();
+    wait_for("a height that was passed is no next one", || proxy.proposals() > 1);
+}
+
+#[test]
 fn an_empty_block_is_mined_while_a_template_takes_long() {
     let farm = Farm::start(Guild::founding);
     let proxy = Proxy::start(farm.rpc_port());

@@ -14,6 +14,8 @@ pub(crate) struct Proxy {
     lie: Arc<AtomicU64>,
     /// Milliseconds that a template takes longer.
     slowness: Arc<AtomicU64>,
+    /// Blocks without work that bitcoind was asked about.
+    proposals: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -22,15 +24,20 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let lie = Arc::new(AtomicU64::new(0));
         let slowness = Arc::new(AtomicU64::new(0));
-        let (told, slow) = (lie.clone(), slowness.clone());
+        let proposals = Arc::new(AtomicU64::new(0));
+        let (told, slow, counted) = (lie.clone(), slowness.clone(), proposals.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (told, slow) = (told.clone(), slow.clone());
+                let (told, slow, counted) = (told.clone(), slow.clone(), counted.clone());
                 // A long poll takes its time.
-                thread::spawn(move || carry(stream, rpc_port, &told, &slow));
+                thread::spawn(move || carry(stream, rpc_port, &told, &slow, &counted));
             }
         });
-        Self { port, lie, slowness }
+        Self { port, lie, slowness, proposals }
+    }
+
+    pub(crate) fn proposals(&self) -> u64 {
+        self.proposals.load(Ordering::SeqCst)
     }
 
     pub(crate) fn delay_templates(&self, millis: u64) {
@@ -42,8 +49,16 @@ impl Proxy {
     }
 }
 
-fn carry(mut client: TcpStream, rpc_port: u16, lie: &AtomicU64, slow: &AtomicU64) -> Option<()> {
+fn carry(
+    mut client: TcpStream,
+    rpc_port: u16,
+    lie: &AtomicU64,
+    slow: &AtomicU64,
+    proposals: &AtomicU64,
+) -> Option<()> {
     let (head, body) = message(&client)?;
+    let asked: serde_json::Value = serde_json::from_slice(&body).ok()?;
+    proposals.fetch_add(u64::from(asked["params"][0]["mode"] == "proposal"), Ordering::SeqCst);
     let mut server = TcpStream::connect(("127.0.0.1", rpc_port)).ok()?;
     server.write_all(head.as_bytes()).ok()?;
     server.write_all(&body).ok()?;

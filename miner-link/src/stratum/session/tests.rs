@@ -84,7 +84,7 @@ fn a_block_is_handed_on_before_the_miner_is_told() {
     let effects = session.handle(Input::Line(submit("1", nonce, "alice.rig1").as_bytes()), at(2));
     assert!(matches!(&effects[0], Effect::Found { name, .. } if name == "alice.rig1"), "{effects:?}");
     assert_eq!(sent(&effects)[0]["result"], json!(true));
-    assert!(matches!(&effects[2], Effect::Share { rejected: None, .. }), "{effects:?}");
+    assert!(matches!(&effects[2], Effect::Share { outcome: Ok(_), .. }), "{effects:?}");
     let again = say(&mut session, &submit("1", nonce, "alice.rig1"));
     assert_eq!(again[0]["error"][0], json!(22));
 }

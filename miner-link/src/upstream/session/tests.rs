@@ -164,7 +164,7 @@ fn a_link_mines_through_another_link() {
     let submit = json!({"id": 3, "method": "mining.submit",
         "params": ["a.b", "5", "00000000", format!("{TIME:08x}"), format!("{nonce:08x}")]});
     let effects = miner.handle(FromMiner::Line(submit.to_string().as_bytes()), at(1));
-    let [ToMiner::Forward(share), ToMiner::Send(_), ToMiner::Share { rejected: None, pool: Some(0), .. }] =
+    let [ToMiner::Forward(share), ToMiner::Send(_), ToMiner::Share { outcome: Ok(_), pool: Some(0), .. }] =
         effects.as_slice()
     else {
         panic!("{effects:?}")
