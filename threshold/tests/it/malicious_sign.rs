@@ -3,7 +3,7 @@
 use crate::sign::{CERTIFICATE, transaction, verifies};
 use threshold::sign::{self, Commitments, Coordinator, Failure, Refusal, Request};
 use threshold::testkit::{self, party};
-use threshold::{FixedBytes, PartyId, SessionId, Timestamp};
+use threshold::{FixedBytes, PartyId, SessionId, Timestamp, Wire as _};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
@@ -334,7 +334,13 @@ fn every_answer_edited_in_flight_costs_at_most_its_sender_a_seat() {
     fn shares(input: &mut sign::Input) -> Option<&mut sign::Shares> {
         if let sign::Input::Shares(_, said) = input { Some(said) } else { None }
     }
-    let edits: [(&str, Edit); 9] = [
+    fn refuse(input: &mut sign::Input, rule: &str, session: SessionId) {
+        *input = sign::Input::Refused(party(2), session, Refusal::new(rule, "e", "f"));
+    }
+    let edits: [(&str, Edit); 12] = [
+        ("a refusal instead", |input| refuse(input, "tally", session_of(input))),
+        ("a refusal of a wrong session", |input| refuse(input, "tally", SessionId::from_bytes([0; 32]))),
+        ("an oversized refusal", |input| refuse(input, &"x".repeat(100_000), session_of(input))),
         ("identity point", |input| {
             commitments(input).into_iter().for_each(|said| said.list[0] = FixedBytes([0; 66]));
         }),
@@ -371,6 +377,47 @@ fn every_answer_edited_in_flight_costs_at_most_its_sender_a_seat() {
         let last = &report.sessions.last().unwrap().1;
         assert_eq!(*last, ranked(&[1, 3]), "{name}: the honest keep their seats, and only they");
     }
+}
+
+/// Every bit of the package that a coordinator sends to one signer, flipped on the way. What is turned away
+/// costs the signer nothing; what it signs all the same fits no other share, and signs nothing at all.
+#[test]
+fn a_package_with_any_bit_flipped_signs_nothing() {
+    let keys = testkit::keys(2, 3, 1);
+    let (request, coordinator) = (Request::Certificate(CERTIFICATE), party(3));
+    let (signers, package) = opened();
+    let bits = package.to_wire().len() * 8;
+    drop(signers);
+    let (mut turned_away, mut signed) = (0, 0);
+    for bit in 0..bits {
+        let (mut signers, package) = opened();
+        let mut bytes = package.to_wire();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let edited = sign::SigningPackage::from_wire(&bytes);
+        let Some(given) = edited.ok().and_then(|edited| signers[0].sign(coordinator, &edited, NOW).ok())
+        else {
+            turned_away += 1;
+            signers[0].sign(coordinator, &package, NOW).expect("the session is as it was");
+            continue;
+        };
+        signed += 1;
+        let honest = signers[1].sign(coordinator, &package, NOW).unwrap();
+        let ranked = ranked(&[1, 2]);
+        let mut ceremony = Coordinator::new(&request, keys.public.clone(), ranked, [1; 32], NOW).unwrap();
+        let session = asked(&mut ceremony);
+        for (number, list) in &package.commitments {
+            let said = Commitments { session, list: list.clone() };
+            ceremony.handle(sign::Input::Commitments(*number, said), NOW).unwrap();
+        }
+        for (number, shares) in [(1, given), (2, honest)] {
+            let said = sign::Shares { session, list: shares.list };
+            ceremony.handle(sign::Input::Shares(party(number), said), NOW).unwrap();
+        }
+        let done = std::iter::from_fn(|| ceremony.next_effect()).last();
+        assert!(matches!(done, Some(sign::Effect::Done(sign::Outcome::Failed(_)))), "bit {bit}: {done:?}");
+    }
+    // Only another valid point of the other signer is anything that can be signed.
+    assert!(turned_away > signed && signed > 0, "{turned_away} and {signed} of {bits}");
 }
 
 /// A coordinator shows another list of commitments to one signer, or replays an old one. Both are shares
