@@ -342,7 +342,6 @@ impl Node {
         self.speak_of_closes();
         self.drive_keygen();
         self.fetch_transcript();
-        self.open_treasury_when_ready();
         self.drive_ceremonies();
         self.answer_waiting();
     }
@@ -384,6 +383,9 @@ impl Node {
             self.look_for_due = true;
             self.note_certificates();
         }
+        if changes.contains(&Change::KeyTested) && self.state().usable_key().is_some() {
+            tracing::info!(target: "guild::keygen", "two quorums have signed: the key can be used");
+        }
         if changes.iter().any(|change| matches!(change, Change::Invited(_) | Change::Forked(_))) {
             self.allow_peers();
         }
@@ -396,6 +398,7 @@ impl Node {
             signer.expire(self.now);
         }
         self.tend_peers();
+        self.open_treasury_when_ready(); // a long piece of work: not while others wait for our word
         self.tick_keygen();
         self.tick_ceremonies();
         self.tell_given();

@@ -278,6 +278,7 @@ impl Node {
                 Payload::KeyReady(KeyReady { epoch, attempt, group_key, transcript })
             }
         };
+        tracing::debug!(target: "guild::keygen", step = payload.kind(), "our word");
         let said = self.document.chain(&self.me);
         if said.is_some_and(|chain| chain.entries().iter().any(|own| own.entry().payload == payload)) {
             return;

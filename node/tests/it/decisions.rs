@@ -6,7 +6,11 @@ use crdt::Payload;
 use crdt::rules::{Rule, Rules};
 use node::api::dto::governance::{Explanation, NewEffect, Settings};
 use node::api::dto::{Answer, CertificateFile, ChoiceDto, Command, NewBallot, NewSpend, ProposalDto};
+use node::core::ask::Ask;
 use node::error::Code;
+use node::net::protocol::{Request, Response};
+use threshold::sign::{Commitments, RequestId, SigningPackage};
+use threshold::{PartyId, SessionId, Wire as _};
 
 /// Seconds in which nodes on the bus make and test a key.
 const KEY: u64 = 120;
@@ -184,4 +188,53 @@ fn a5_ballots_kept_back_from_real_nodes_until_the_close_are_disputed() {
     let explained = explained(&mut bus, 0, &id);
     let late = explained.voters.iter().find(|voter| voter.member == "erin").expect("a member");
     assert_eq!(late.counts, "nothing: disputed", "{late:?}");
+}
+
+/// A coordinator that gathers shares and keeps the signature to itself, while it is connected and everybody
+/// else waits for it: the signers tell each other what they gave, and one of them says the certificate.
+#[test]
+fn a_coordinator_that_keeps_the_signature_to_itself_keeps_nothing() {
+    let mut bus = Bus::new(5);
+    bus.chatty = true;
+    bus.run(KEY);
+    let id = propose(&mut bus, 0, NewEffect::Text);
+    bus.run(5);
+    let proposal: crdt::ProposalId = id.parse().expect("an id");
+    let ask = Ask::Certificate(proposal);
+    let first = ask.subject().ranked(&bus.charter.co_signers)[0];
+    let leader = (0..5).find(|index| bus.member(*index) == first).expect("a member");
+    bus.puppet(leader, |_, _| {}); // here, and silent
+    let signers: Vec<usize> = (0..5).filter(|index| *index != leader).take(3).collect();
+    for who in &signers {
+        let ballot = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new(), options: vec![] };
+        bus.command(*who, Command::Vote(id.clone(), ballot)).expect("counts");
+    }
+    bus.run(2);
+    let session = [7; 32];
+    let commit = |request| Request::Commit { ask, session, request };
+    let Response::Refused(refusal) = bus.forge(first, signers[0], commit([0; 32])) else {
+        panic!("no such request")
+    };
+    let request: [u8; 32] =
+        bitcoin::hex::FromHex::from_hex(refusal.expected()).expect("the name of the request");
+    let mut commitments = std::collections::BTreeMap::new();
+    for who in &signers {
+        let Response::Commitments(bytes) = bus.forge(first, *who, commit(request)) else {
+            panic!("it passes")
+        };
+        let said = Commitments::from_wire(&bytes).expect("commitments");
+        let seat = bus.charter.co_signers.iter().position(|seat| *seat == bus.member(*who));
+        let party = PartyId::new(u16::try_from(seat.expect("a seat") + 1).expect("few")).expect("a party");
+        commitments.insert(party, said.list);
+    }
+    let (session, request) = (SessionId::from_bytes(session), RequestId::from_bytes(request));
+    let package = SigningPackage { session, request, commitments }.to_wire();
+    for who in &signers {
+        let asked = Request::Sign { ask, package: package.clone() };
+        assert!(matches!(bus.forge(first, *who, asked), Response::Shares(_)), "node {who} signs");
+    }
+    assert!(shown(&mut bus, signers[0], &id).certificate.is_none(), "the leader has it, and says nothing");
+    bus.run(7); // less than the 10 seconds after which another would begin anew
+    let shown = shown(&mut bus, signers[0], &id);
+    assert!(shown.certificate.is_some(), "{}", shown.next);
 }
