@@ -1,7 +1,8 @@
 //! The programs of this workspace, built with the profile this one was built with.
 
 use crate::narrate::{Narrator, SPEAK_EVERY};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use regtest::Keeper;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,17 +34,8 @@ impl Programs {
     /// If cargo fails; its own words are shown.
     pub fn build(narrator: &Narrator) -> Result<Self> {
         let programs = Self::here()?;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        let mut command = Command::new(cargo);
-        command.arg("build").arg("--workspace").arg("--bins").arg("--manifest-path").arg(manifest);
-        if programs.folder.ends_with("release") {
-            command.arg("--release");
-        }
-        // Some build scripts run again when cargo's own variables change, and ours are those of `cargo run`.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| inherited(name)) {
-            command.env_remove(name);
-        }
+        let mut command = programs.cargo_build();
+        command.args(["--workspace", "--bins"]);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().context("cargo")?;
         let lines = BufReader::new(child.stderr.take().context("cargo has no stderr")?).lines();
         let (tell, told) = std::sync::mpsc::channel();
@@ -61,6 +53,37 @@ impl Programs {
             bail!("cargo build --workspace --bins failed; see above");
         }
         Ok(programs)
+    }
+
+    /// The program that ends others when their owner is gone, built if it is not there yet: who measures
+    /// needs no other.
+    ///
+    /// # Errors
+    ///
+    /// If cargo fails; its own words are shown.
+    pub fn keeper(&self) -> Result<Keeper> {
+        let path = self.path("keeper");
+        if !path.exists() {
+            let built = self.cargo_build().args(["--package", "regtest", "--bin", "keeper"]).status();
+            ensure!(built.context("cargo")?.success(), "cargo build --bin keeper failed; see above");
+        }
+        Ok(Keeper::at(path))
+    }
+
+    /// `cargo build`, as the running program was built.
+    fn cargo_build(&self) -> Command {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let mut command = Command::new(cargo);
+        command.arg("build").arg("--manifest-path").arg(manifest);
+        if self.folder.ends_with("release") {
+            command.arg("--release");
+        }
+        // Some build scripts run again when cargo's own variables change, and ours are those of `cargo run`.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| inherited(name)) {
+            command.env_remove(name);
+        }
+        command
     }
 
     /// The full path of one of them.

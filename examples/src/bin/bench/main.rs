@@ -29,11 +29,24 @@ const USAGE: u8 = 2;
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn() -> Result<Vec<Row>>,
+    run: fn(&Parts) -> Result<Vec<Row>>,
+}
+
+/// Which parts of a bench are wanted: all, or one.
+struct Parts(Option<String>);
+
+impl Parts {
+    fn want(&self, part: &str) -> bool {
+        self.0.as_ref().is_none_or(|only| only == part)
+    }
 }
 
 const BENCHES: [Bench; 4] = [
-    Bench { name: "document", about: "verify, merge, fold, keep and exchange entries", run: document::run },
+    Bench {
+        name: "document",
+        about: "verify, merge, fold, keep and exchange entries",
+        run: |_| document::run(),
+    },
     Bench { name: "signing", about: "make a key and sign with it, among daemons", run: signing::run },
     Bench {
         name: "stratum",
@@ -43,7 +56,7 @@ const BENCHES: [Bench; 4] = [
     Bench {
         name: "wallet",
         about: "pay once whatever happens, build payments, keep the books of a long history",
-        run: wallet::run,
+        run: |_| wallet::run(),
     },
 ];
 
@@ -53,6 +66,8 @@ const BENCHES: [Bench; 4] = [
 struct Cli {
     /// Which bench.
     name: String,
+    /// Only this part of it: signing has small, middle, large; stratum has shares, siege, switches, tips.
+    part: Option<String>,
     /// Print one JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -76,7 +91,9 @@ fn main() -> ExitCode {
     let outcome = match (cli.child, bench.name) {
         (true, "wallet") => wallet::child(),
         (true, _) => document::memory::child(),
-        (false, _) => (bench.run)().and_then(|rows| report::print(bench.name, &rows, cli.json)),
+        (false, _) => {
+            (bench.run)(&Parts(cli.part)).and_then(|rows| report::print(bench.name, &rows, cli.json))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ mod guild;
 mod trips;
 mod watch;
 
+use crate::Parts;
 use crate::measure::threads;
 use crate::report::{Row, note};
 use anyhow::{Result, ensure};
@@ -33,26 +34,30 @@ const SMALL: Size = Size { t: 3, n: 5 };
 const MIDDLE: Size = Size { t: 10, n: 15 };
 const LARGE: Size = Size { t: 34, n: 50 };
 
-/// All rows.
-pub(crate) fn run() -> Result<Vec<Row>> {
+/// All rows of these parts.
+pub(crate) fn run(parts: &Parts) -> Result<Vec<Row>> {
     let watch = Watch::start()?;
     let mut rows = Vec::new();
-    let mut keys = Vec::new();
-    for _ in 1..TURNS {
-        keys.push(Guild::found(SMALL, &watch)?.made_key_in);
+    if parts.want("small") {
+        let mut keys = Vec::new();
+        for _ in 1..TURNS {
+            keys.push(Guild::found(SMALL, &watch)?.made_key_in);
+        }
+        let small = Guild::found(SMALL, &watch)?;
+        keys.push(small.made_key_in);
+        rows.push(key_row("dkg_5", SMALL, least(keys))?);
+        rows.push(payment_row("sign_3of5_1", &small, &watch, 1, TURNS)?);
     }
-    let small = Guild::found(SMALL, &watch)?;
-    keys.push(small.made_key_in);
-    rows.push(key_row("dkg_5", SMALL, least(keys))?);
-    rows.push(payment_row("sign_3of5_1", &small, &watch, 1, TURNS)?);
-    drop(small);
-    let middle = Guild::found(MIDDLE, &watch)?;
-    rows.push(key_row("dkg_15", MIDDLE, middle.made_key_in)?);
-    rows.push(payment_row("sign_10of15_20", &middle, &watch, 20, TURNS)?);
-    rows.push(payment_row("sign_10of15_200", &middle, &watch, 200, 1)?);
-    drop(middle);
-    let large = Guild::found(LARGE, &watch)?;
-    rows.push(key_row("dkg_50", LARGE, large.made_key_in)?);
+    if parts.want("middle") {
+        let middle = Guild::found(MIDDLE, &watch)?;
+        rows.push(key_row("dkg_15", MIDDLE, middle.made_key_in)?);
+        rows.push(payment_row("sign_10of15_20", &middle, &watch, 20, TURNS)?);
+        rows.push(payment_row("sign_10of15_200", &middle, &watch, 200, 1)?);
+    }
+    if parts.want("large") {
+        let large = Guild::found(LARGE, &watch)?;
+        rows.push(key_row("dkg_50", LARGE, large.made_key_in)?);
+    }
     Ok(rows)
 }
 

@@ -13,13 +13,14 @@ mod rows;
 mod server;
 mod siege;
 
+use crate::Parts;
 use crate::report::Row;
 use anyhow::Result;
 
 /// All rows, or the work of a child.
-pub(crate) fn run() -> Result<Vec<Row>> {
+pub(crate) fn run(parts: &Parts) -> Result<Vec<Row>> {
     match role::mine() {
         Some(role) => role.act().map(|()| Vec::new()),
-        None => rows::all(),
+        None => rows::all(parts),
     }
 }

@@ -61,14 +61,15 @@ impl Watch {
 impl<S: Subscriber> Layer<S> for Ear {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let about = event.metadata();
-        if *about.level() > Level::INFO || !about.target().starts_with("guild::") {
+        let most = if std::env::var_os("BENCH_LOG").is_some() { Level::DEBUG } else { Level::INFO };
+        if *about.level() > most || !about.target().starts_with("guild::") {
             return;
         }
         let at = self.clock.elapsed();
         let mut text = Text(String::new());
         event.record(&mut text);
-        if *about.level() <= Level::WARN && std::env::var_os("BENCH_WARNINGS").is_some() {
-            crate::report::note(&text.0);
+        if std::env::var_os("BENCH_LOG").is_some() {
+            crate::report::note(&format!("{at:?} {}", text.0));
         }
         drop(self.lines.send(Line { at, text: text.0 }));
     }

@@ -1,6 +1,7 @@
 //! A bitcoind on the chain that is wanted, and nobody beside it.
 
-use anyhow::{Context as _, Result, bail};
+use crate::stratum::load::now;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use bitcoin::Network;
 use regtest::{Keeper, Kept, Rpc};
 use serde_json::{Value, json};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 const TRIES: u32 = 600;
 const TICK: Duration = Duration::from_millis(100);
+/// Milliseconds in which a block that was handed in is the tip.
+const WAIT: u32 = 10_000;
 
 /// A running node. Dropping it ends it.
 pub(crate) struct Chain {
@@ -55,9 +58,15 @@ impl Chain {
         made.get("hex").cloned().context("a block")
     }
 
-    pub(crate) fn submit(&self, block: Value) -> Result<()> {
-        let answer = self.rpc.call("submitblock", &[block])?;
-        if answer.is_null() { Ok(()) } else { bail!("the block is refused: {answer}") }
+    /// Hand in a block. When bitcoind told those who wait for one, in nanoseconds since 1970.
+    pub(crate) fn submit(&self, block: Value) -> Result<u64> {
+        thread::scope(|scope| {
+            let told = scope.spawn(|| self.rpc.call("waitfornewblock", &[json!(WAIT)]).map(|_tip| now()));
+            thread::sleep(TICK); // until it waits
+            let answer = self.rpc.call("submitblock", &[block])?;
+            ensure!(answer.is_null(), "the block is refused: {answer}");
+            told.join().map_err(|_| anyhow!("the waiting thread died"))?
+        })
     }
 }
 

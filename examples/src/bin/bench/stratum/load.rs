@@ -175,6 +175,8 @@ struct Miner {
     place: usize,
     job: String,
     time: String,
+    /// Digits of the extranonce 2.
+    digits: usize,
     count: u32,
     counts: Rc<Counts>,
 }
@@ -186,7 +188,7 @@ impl Miner {
         let (reader, writer) = stream.into_split();
         let lines = BufReader::with_capacity(2_048, reader).lines();
         let (job, time) = (String::new(), String::new());
-        let mut miner = Self { lines, writer, place, job, time, count: 0, counts };
+        let mut miner = Self { lines, writer, place, job, time, digits: 0, count: 0, counts };
         let hello = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"bench/1\"]}\n\
                      {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"bench.rig\",\"x\"]}\n";
         miner.writer.write_all(hello.as_bytes()).await?;
@@ -211,6 +213,9 @@ impl Miner {
                 *time = clean;
             }
             return Ok(None);
+        }
+        if let Some((_, size)) = line.split_once("\"id\":1,").and_then(|_| line.rsplit_once(',')) {
+            self.digits = 2 * size.trim_end_matches([']', '}']).parse().unwrap_or(0);
         }
         // Anything else that begins otherwise is the handshake, or a difficulty.
         Ok((line.contains("\"id\":4,") || line.ends_with("\"id\":4}")).then_some(line))
@@ -247,9 +252,10 @@ impl Miner {
     /// Submit one share and wait for the answer to it.
     async fn share(&mut self) -> Result<()> {
         self.count = self.count.wrapping_add(1);
-        let Self { job, time, count, .. } = &*self;
+        let Self { job, time, count, digits, .. } = &*self;
+        let second = u64::from(*count) & ((1 << (4 * digits)) - 1);
         let line = format!(
-            "{{\"params\":[\"bench.rig\",\"{job}\",\"{count:08x}\",\"{time}\",\"{count:08x}\"],\"id\":4,\"method\":\"mining.submit\"}}\n"
+            "{{\"params\":[\"bench.rig\",\"{job}\",\"{second:0digits$x}\",\"{time}\",\"{count:08x}\"],\"id\":4,\"method\":\"mining.submit\"}}\n"
         );
         let before = now();
         self.writer.write_all(line.as_bytes()).await?;

@@ -1,5 +1,6 @@
 //! What is measured, in order.
 
+use crate::Parts;
 use crate::report::{Row, note};
 use crate::stratum::chain::{Chain, free_port};
 use crate::stratum::load::now;
@@ -7,6 +8,7 @@ use crate::stratum::role::{Child, Role};
 use crate::stratum::server::{Settings, prepare};
 use anyhow::{Context as _, Result, ensure};
 use bitcoin::Network;
+use examples::build::Programs;
 use regtest::{Keeper, Provide, provide, to_stderr};
 use serde_json::Value;
 use std::fs;
@@ -33,24 +35,33 @@ const TIPS: usize = 7;
 const START: u32 = 400;
 const TICK: Duration = Duration::from_millis(50);
 
+type Measure = fn(&Bench, &Chain) -> Result<Vec<Row>>;
+
 struct Bench {
     keeper: Keeper,
     folder: tempfile::TempDir,
 }
 
-/// All rows.
-pub(crate) fn all() -> Result<Vec<Row>> {
-    let keeper = Keeper::find()?;
+/// All rows of these parts.
+pub(crate) fn all(parts: &Parts) -> Result<Vec<Row>> {
+    let keeper = Programs::here()?.keeper()?;
     let bitcoind = provide(&Provide { install: false, progress: &to_stderr })?.bitcoind;
     let bench = Bench { keeper, folder: tempfile::tempdir()? };
     let folder = |name: &str| bench.folder.path().join(name);
     let testnet4 = Chain::start(&bench.keeper, &bitcoind, &folder("testnet4"), Network::Testnet4)?;
-    let mut rows = bench.shares(&testnet4)?;
-    rows.extend(bench.siege(&testnet4)?);
-    rows.extend(bench.switches(&testnet4)?);
+    let mut rows = Vec::new();
+    for (part, measure) in
+        [("shares", Bench::shares as Measure), ("siege", Bench::siege), ("switches", Bench::switches)]
+    {
+        if parts.want(part) {
+            rows.extend(measure(&bench, &testnet4)?);
+        }
+    }
     drop(testnet4);
-    let regtest = Chain::start(&bench.keeper, &bitcoind, &folder("regtest"), Network::Regtest)?;
-    rows.extend(bench.tips(&regtest)?);
+    if parts.want("tips") {
+        let regtest = Chain::start(&bench.keeper, &bitcoind, &folder("regtest"), Network::Regtest)?;
+        rows.extend(bench.tips(&regtest)?);
+    }
     Ok(rows)
 }
 
@@ -162,16 +173,16 @@ impl Bench {
         ])
     }
 
-    /// From handing bitcoind a block until the last miner was told; the median.
+    /// From when bitcoind told who waits for a block until the last miner was told; the median.
     fn tip(&self, chain: &Chain, load: &mut Load) -> Result<f64> {
         let mut all = Vec::new();
         for _ in 0..TIPS {
             thread::sleep(Duration::from_millis(700));
             let block = chain.block()?;
-            let begin = now();
-            chain.submit(block)?;
-            let told = load.tell(&format!("cleaned {begin}"))?;
-            all.push((number(&told, "last")? - begin as f64) / 1e6);
+            let before = now();
+            let event = chain.submit(block)?;
+            let told = load.tell(&format!("cleaned {before}"))?;
+            all.push((number(&told, "last")? - event as f64) / 1e6);
         }
         all.sort_by(f64::total_cmp);
         note(&format!("  {all:.1?} ms"));
