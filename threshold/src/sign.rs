@@ -26,7 +26,7 @@ mod signer;
 
 pub use ceremony::{Effect, Failure, Input, Outcome, ROUND_TIMEOUT, Step, Waiting};
 pub use coordinator::Coordinator;
-pub use message::{Commitment, Commitments, Refusal, Shares, SigningPackage};
+pub use message::{Commitment, Commitments, Offer, Refusal, Shares, SigningPackage};
 pub use request::{
     BadRequest, CertificateBody, InputKey, KeyTest, Kind, MAX_INPUTS, Request, RequestId, TransactionRequest,
 };

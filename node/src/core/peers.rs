@@ -218,9 +218,7 @@ impl Node {
                 self.keygen_message(&message);
                 Response::Taken
             }
-            Request::Commit { ask, session, request } => {
-                return self.seat(from, number, ask, session, request);
-            }
+            Request::Commit { ask, offer } => return self.seat(from, number, ask, &offer),
             Request::Sign { ask, package } => self.give_shares(from, ask, &package),
             Request::Given { coordinator, shares } => self.hear_given(from, coordinator, &shares),
         })

@@ -12,7 +12,7 @@ use crate::net::protocol::{Request, Response};
 use crdt::MemberId;
 use std::collections::VecDeque;
 use std::time::Duration;
-use threshold::sign::{Input, Refusal, SigningPackage};
+use threshold::sign::{Input, Offer, Refusal, SigningPackage};
 use threshold::{PartyId, SessionId, Timestamp, Wire as _};
 
 /// How long a question for a seat waits for what would let us say yes: entries and blocks reach all nodes
@@ -44,8 +44,7 @@ struct Question {
     from: MemberId,
     number: u64,
     ask: Ask,
-    session: [u8; 32],
-    request: [u8; 32],
+    offer: Offer,
     until: Timestamp,
 }
 
@@ -57,9 +56,8 @@ impl Node {
             return self.later(Own::Commit(ask, party, session));
         }
         let Some(request) = self.request_of(&ask) else { return };
-        let session_bytes = session.to_bytes();
-        let request = Request::Commit { ask, session: session_bytes, request: request.to_bytes() };
-        self.ask(member, request, Pending::Commit(ask, party, session));
+        let offer = Offer { session, request }.to_wire();
+        self.ask(member, Request::Commit { ask, offer }, Pending::Commit(ask, party, session));
     }
 
     /// Ask a party for its shares, or give ours when the others were asked.
@@ -102,15 +100,15 @@ impl Node {
     }
 
     /// Answer a coordinator that offers us a seat, unless the answer may be a better one soon.
-    pub(super) fn seat(
-        &mut self,
-        from: MemberId,
-        number: u64,
-        ask: Ask,
-        session: [u8; 32],
-        request: [u8; 32],
-    ) -> Option<Response> {
-        let refusal = match self.offer(from, ask, session, request) {
+    pub(super) fn seat(&mut self, from: MemberId, number: u64, ask: Ask, offer: &[u8]) -> Option<Response> {
+        let offer = match Offer::from_wire(offer) {
+            Ok(offer) => offer,
+            Err(why) => {
+                let expected = "an offer of this version and scheme";
+                return Some(Response::Refused(Refusal::new(SESSION, expected, why.to_string())));
+            }
+        };
+        let refusal = match self.take_seat(from, ask, offer) {
             Ok(response) => return Some(response),
             Err(refusal) => refusal,
         };
@@ -123,19 +121,12 @@ impl Node {
             self.compare_with_all(); // own ∪ witness: what the coordinator has is judged here too
         }
         let until = self.now.after(PATIENCE);
-        self.seats.waiting.push(Question { from, number, ask, session, request, until });
+        self.seats.waiting.push(Question { from, number, ask, offer, until });
         None
     }
 
-    fn offer(
-        &mut self,
-        from: MemberId,
-        ask: Ask,
-        session: [u8; 32],
-        request: [u8; 32],
-    ) -> Result<Response, Refusal> {
-        let (session, request) =
-            (SessionId::from_bytes(session), threshold::sign::RequestId::from_bytes(request));
+    fn take_seat(&mut self, from: MemberId, ask: Ask, offer: Offer) -> Result<Response, Refusal> {
+        let Offer { session, request } = offer;
         self.commit(from, ask, session, request).map(|said| Response::Commitments(said.to_wire()))
     }
 
@@ -150,12 +141,12 @@ impl Node {
                 self.seats.waiting.push(question);
                 continue;
             }
-            let Question { from, number, ask, session, request, until } = question;
-            let response = match self.offer(from, ask, session, request) {
+            let Question { from, number, ask, offer, until } = question;
+            let response = match self.take_seat(from, ask, offer) {
                 Ok(response) => response,
                 Err(refusal) if now >= until => Response::Refused(refusal),
                 Err(_) => {
-                    self.seats.waiting.push(Question { from, number, ask, session, request, until });
+                    self.seats.waiting.push(Question { from, number, ask, offer, until });
                     continue;
                 }
             };

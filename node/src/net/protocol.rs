@@ -11,7 +11,7 @@ use threshold::PartyId;
 use threshold::sign::Refusal;
 
 /// The protocol's name on the wire.
-pub const NAME: StreamProtocol = StreamProtocol::new("/hashguild/node/2");
+pub const NAME: StreamProtocol = StreamProtocol::new("/hashguild/node/3");
 
 /// What a node asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +26,8 @@ pub enum Request {
     Commit {
         /// What is to be signed: the signer builds the request itself.
         ask: Ask,
-        /// The coordinator's name for this session.
-        session: [u8; 32],
-        /// The id of the request as the coordinator built it.
-        request: [u8; 32],
+        /// The session and the request ([`threshold::sign::Offer`]).
+        offer: Vec<u8>,
     },
     /// "Give your shares" ([`threshold::sign::SigningPackage`]).
     Sign {

@@ -11,6 +11,7 @@ use crdt::{Charter, Digest, Document, Signed, Verifier};
 use node::api::dto::treasury::{AddressQuery, TreasuryCommand};
 use node::api::dto::{Answer, Command, Status};
 use node::chain::Update;
+use node::core::ask::Ask;
 use node::core::{Effect, Input, Node, Start};
 use node::error::Outcome;
 use node::journal::Record;
@@ -20,7 +21,8 @@ use rand::{CryptoRng, RngCore, SeedableRng as _};
 use rand_chacha::ChaCha12Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use threshold::{KeyShare, Timestamp, Wire as _};
+use threshold::sign::{Offer, RequestId};
+use threshold::{KeyShare, SessionId, Timestamp, Wire as _};
 use zeroize::Zeroizing;
 
 /// What survives a kill.
@@ -378,6 +380,12 @@ impl Bus {
         self.asked.insert(self.next, (from, token));
         self.nonces.asked(self.next, &request);
         self.inbox.push_back((to, Input::Net(Event::Request(asker, self.next, request))));
+    }
+
+    /// The offer of a seat in this session.
+    pub(crate) fn offer(ask: Ask, session: [u8; 32], request: [u8; 32]) -> Request {
+        let (session, request) = (SessionId::from_bytes(session), RequestId::from_bytes(request));
+        Request::Commit { ask, offer: Offer { session, request }.to_wire() }
     }
 
     /// A request that the test makes in the name of somebody, whoever that is.

@@ -211,7 +211,7 @@ fn a_coordinator_that_keeps_the_signature_to_itself_keeps_nothing() {
     }
     bus.run(2);
     let session = [7; 32];
-    let commit = |request| Request::Commit { ask, session, request };
+    let commit = |request| Bus::offer(ask, session, request);
     let Response::Refused(refusal) = bus.forge(first, signers[0], commit([0; 32])) else {
         panic!("no such request")
     };

@@ -38,7 +38,7 @@ fn requests(document: &Document) -> Vec<Request> {
         Request::Sync(Question::Compare(Frontier::of(document).digest())),
         Request::Sync(Question::Pull(Pull { ranges, wanted })),
         Request::Dkg(vec![0xa5; 300]),
-        Request::Commit { ask: Ask::Certificate(proposal), session: [1; 32], request: [2; 32] },
+        crate::bus::Bus::offer(Ask::Certificate(proposal), [1; 32], [2; 32]),
         Request::Sign {
             ask: Ask::Payment { decision: proposal, height: 800_000, fee_rate: 12 },
             package: vec![0x5a; 200],

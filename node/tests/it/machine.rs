@@ -30,9 +30,17 @@ fn five_nodes_make_a_key_by_pull_alone() {
 /// made all the same, no chain is forked, nobody says twice that its share is stored, no nonce signs twice
 /// (the bus asserts that), and nobody shows an address before the key is stored by all and tested twice.
 #[test]
-fn a_node_killed_after_any_effect_comes_back_and_the_key_is_made() {
-    let every = std::env::var("KILL_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(8);
-    for fuse in (1..).step_by(every) {
+fn a_node_killed_after_any_odd_effect_comes_back_and_the_key_is_made() {
+    kill_after_each((1..).step_by(2));
+}
+
+#[test]
+fn a_node_killed_after_any_even_effect_comes_back_and_the_key_is_made() {
+    kill_after_each((2..).step_by(2));
+}
+
+fn kill_after_each(fuses: impl Iterator<Item = usize>) {
+    for fuse in fuses {
         let mut bus = Bus::new(3);
         bus.chatty = true;
         bus.fuse = Some(fuse);
@@ -70,7 +78,7 @@ fn nobody_signs_what_was_not_decided() {
     let asks = [Ask::Certificate(unknown), Ask::Payment { decision: unknown, height: 1, fee_rate: 2 }];
     for ask in asks {
         for victim in 0..4 {
-            let response = bus.forge(mallory, victim, Request::Commit { ask, session, request: [0; 32] });
+            let response = bus.forge(mallory, victim, Bus::offer(ask, session, [0; 32]));
             let Response::Refused(refusal) = response else { panic!("{ask:?}: {response:?}") };
             assert!(
                 !refusal.rule().is_empty() && !refusal.expected().is_empty() && !refusal.found().is_empty()
@@ -79,8 +87,15 @@ fn nobody_signs_what_was_not_decided() {
     }
     // What may be signed is signed only as each node builds it itself.
     let ask = Ask::Founding;
-    let response = bus.forge(mallory, 0, Request::Commit { ask, session, request: [1; 32] });
+    let response = bus.forge(mallory, 0, Bus::offer(ask, session, [1; 32]));
     assert!(matches!(response, Response::Refused(refusal) if refusal.rule() == "same request"));
+    // An offer of another scheme, of which nothing is known, and of none.
+    let Request::Commit { mut offer, .. } = Bus::offer(ask, session, [1; 32]) else { unreachable!() };
+    offer[1] += 1;
+    for offer in [offer, vec![], vec![1; 5_000]] {
+        let response = bus.forge(mallory, 0, Request::Commit { ask, offer });
+        assert!(matches!(response, Response::Refused(refusal) if refusal.rule() == "signing session"));
+    }
     // Shares without a session, and bytes that are nothing.
     for package in [vec![], vec![0; 100], vec![0xff; 5_000]] {
         let response = bus.forge(mallory, 0, Request::Sign { ask, package });
@@ -94,7 +109,7 @@ fn a_stranger_reads_and_is_given_nothing_else() {
     bus.run(KEY);
     let stranger: MemberId = crdt::testkit::people(7)[6].id();
     assert!(matches!(bus.forge(stranger, 0, Request::Charter), Response::Charter(_)));
-    let commit = Request::Commit { ask: Ask::Founding, session: [1; 32], request: [1; 32] };
+    let commit = Bus::offer(Ask::Founding, [1; 32], [1; 32]);
     let sign = Request::Sign { ask: Ask::Founding, package: vec![1; 40] };
     for request in [commit, sign, Request::Dkg(vec![1; 200])] {
         assert_eq!(bus.forge(stranger, 0, request), Response::NotAllowed);

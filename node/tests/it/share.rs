@@ -112,7 +112,7 @@ fn first_wait(bus: &mut Bus) -> String {
 
 fn refusal(bus: &mut Bus) -> String {
     let asker = bus.member(1);
-    let commit = Request::Commit { ask: Ask::Founding, session: [7; 32], request: [0; 32] };
+    let commit = Bus::offer(Ask::Founding, [7; 32], [0; 32]);
     match bus.forge(asker, 0, commit) {
         Response::Refused(refusal) => format!("{}: {}", refusal.rule(), refusal.found()),
         other => panic!("{other:?}"),

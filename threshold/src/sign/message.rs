@@ -15,6 +15,15 @@ use std::fmt;
 /// The commitment to one pair of nonces: hiding, then binding, compressed points.
 pub type Commitment = FixedBytes<66>;
 
+/// The coordinator's offer of a seat: "commit to nonces for this, and say so".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The coordinator's name for the session.
+    pub session: SessionId,
+    /// What is to be signed, as the coordinator built it. The signer builds its own; this only says which.
+    pub request: RequestId,
+}
+
 /// A signer's commitments for one session, one for each signature of the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commitments {
@@ -101,6 +110,11 @@ impl From<Refusal> for (String, String, String) {
     fn from(refusal: Refusal) -> Self {
         (refusal.rule, refusal.expected, refusal.found)
     }
+}
+
+impl Wire for Offer {
+    const KIND: u8 = 9;
+    const LIMIT: usize = 128;
 }
 
 impl Wire for Commitments {

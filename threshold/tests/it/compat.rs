@@ -6,7 +6,7 @@ use crate::sign::{CERTIFICATE, transaction};
 use bitcoin::NetworkKind;
 use hex::DisplayHex;
 use threshold::dkg::{Body, DkgMessage, Round1, Round2, Statement};
-use threshold::sign::{Commitments, KeyTest, Refusal, Request, Shares, SigningPackage};
+use threshold::sign::{Commitments, KeyTest, Offer, Refusal, Request, Shares, SigningPackage};
 use threshold::testkit::{member, party};
 use threshold::{FixedBytes, GroupKey, KeyShare, SessionId, Wire, derive, sealed};
 
@@ -129,6 +129,7 @@ fn signing_messages() {
     let shares = Shares { session, list: vec![[2; 32]] };
     pinned("shares", &shares.to_wire(), &format!("010107{one}01{two}"));
     let request = threshold::sign::RequestId::from_bytes([2; 32]);
+    pinned("offer", &Offer { session, request }.to_wire(), &format!("010109{one}{two}"));
     let commitments = [(party(3), vec![FixedBytes([3; 66])])].into();
     let package = SigningPackage { session, request, commitments };
     pinned("package", &package.to_wire(), &format!("010106{one}{two}010301{}", "03".repeat(66)));
