@@ -157,6 +157,7 @@ impl Bench {
         let before = resident(&folder)?;
         note("tips: 1,000 miners");
         load.tell("connect 1000")?;
+        load.tell("gather")?;
         let few = self.tip(chain, &mut load)?;
         note("tips: 10,000 miners");
         let held = load.tell("connect 9000")?;
