@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod by_hand;
+mod pools;
 mod recovery;
 mod story;
 mod survive;
+mod three;
 mod workspace;
 
 use examples::build::Programs;

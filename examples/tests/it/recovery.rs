@@ -1,42 +1,16 @@
 //! The way out when no share is left: coins that rested the delay move by the recovery keys of two members,
 //! with no daemon running.
 
+use crate::three::{THREE, found, wait};
 use crate::{folder, programs};
 use bitcoin::Amount;
 use examples::guild::{Guild, outsider, text};
 use examples::narrate::Narrator;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
-use std::time::Duration;
 
-const THREE: [&str; 3] = ["alice", "bob", "carol"];
-/// How long three nodes may take to make a key on a busy machine.
-const KEY_LIMIT: Duration = Duration::from_secs(180);
 /// The shortest delay that a charter can have.
 const DELAY: u64 = 144;
-
-fn found(guild: &mut Guild, narrator: &Narrator) {
-    let cards: Vec<String> =
-        THREE.iter().map(|name| text(&guild.init(name).unwrap(), "card").unwrap()).collect();
-    guild.ok("alice", &["found", "--recovery-delay", "144", &cards[1], &cards[2]]).unwrap();
-    guild.start("alice", narrator).unwrap();
-    let invitation = text(&guild.ok("alice", &["invite"]).unwrap(), "invitation").unwrap();
-    for name in ["bob", "carol"] {
-        guild.ok(name, &["join", &invitation, "--yes"]).unwrap();
-        guild.start(name, narrator).unwrap();
-    }
-    let early = guild.run("alice", &["treasury", "address"]).unwrap();
-    assert!(early.exit == 75 || early.exit == 0, "no address before the key is usable: {}", early.message);
-    wait(guild, narrator, "the key", |status| status["key_usable"] == true);
-}
-
-fn wait(guild: &Guild, narrator: &Narrator, what: &str, done: impl Fn(&Value) -> bool) {
-    let waited = narrator.wait(KEY_LIMIT, what, || {
-        let all = THREE.map(|name| guild.ok(name, &["status"]).unwrap_or_default());
-        Ok(if all.iter().all(&done) { Ok(()) } else { Err(all[0]["waits"].to_string()) })
-    });
-    waited.unwrap();
-}
 
 fn address_of(guild: &Guild, args: &[&str]) -> String {
     let args = [&["treasury", "address"], args].concat();
@@ -104,7 +78,7 @@ fn paid_in(guild: &Guild, narrator: &Narrator) {
 fn with_no_share_left_two_seeds_recover_the_treasury_after_the_delay() {
     let (root, narrator) = (folder(), Narrator::new(0));
     let mut guild = Guild::new(root.path(), programs(), &narrator).unwrap();
-    found(&mut guild, &narrator);
+    found(&mut guild, &narrator, &["--recovery-delay", "144"]);
     addresses_and_descriptor(&guild);
     links_and_codes(&guild);
     paid_in(&guild, &narrator);
