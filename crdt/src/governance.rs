@@ -14,6 +14,7 @@ mod setting;
 pub mod spend;
 mod statement;
 mod tally;
+mod witness;
 
 pub use ballot::{Approvals, Ballot, Choice};
 pub use budget::{Budget, BudgetError, Disburse, DrawError};
@@ -29,3 +30,4 @@ pub use setting::{Setting, SettingKey};
 pub use spend::{Output, Payable, Spend, SpendError};
 pub use statement::{CloseStatement, Seen};
 pub use tally::Tally;
+pub use witness::{is_held, witness};

@@ -57,3 +57,5 @@ pub const DRAWERS_MAX: usize = 32;
 pub const PERIOD_MAX: Height = 52_560;
 /// Entries that one [`CloseStatement`](crate::governance::CloseStatement) may be spread over.
 pub const STATEMENT_PARTS: u16 = 64;
+/// Entries that a coordinator names as what its judgement rests on.
+pub const WITNESS_MAX: usize = 512;

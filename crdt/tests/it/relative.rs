@@ -17,29 +17,29 @@ use std::collections::BTreeMap;
 
 use Choice::{Abstain, No, Yes};
 
-const START: Height = 10_000;
+pub(crate) const START: Height = 10_000;
 const PERIOD: Height = 432;
 const GRACE: Height = 144;
 const CLOSE: Height = START + PERIOD;
-const OVER: Height = CLOSE + GRACE;
+pub(crate) const OVER: Height = CLOSE + GRACE;
 
 /// A co-signer: its document, and when it saw what.
-struct Node {
+pub(crate) struct Node {
     me: usize,
-    document: Document,
+    pub(crate) document: Document,
     seen: BTreeMap<EntryId, Height>,
-    tip: Height,
+    pub(crate) tip: Height,
     fresh: bool,
 }
 
 /// A guild of co-signers who vote by the relative rule.
-struct Room {
-    guild: Guild,
-    nodes: Vec<Node>,
+pub(crate) struct Room {
+    pub(crate) guild: Guild,
+    pub(crate) nodes: Vec<Node>,
 }
 
 impl Room {
-    fn of(count: usize) -> Self {
+    pub(crate) fn of(count: usize) -> Self {
         Self::with(count, |_| {})
     }
 
@@ -60,7 +60,7 @@ impl Room {
     }
 
     /// `who` says something at `height`; only its own node hears it.
-    fn say(&mut self, who: usize, height: Height, payload: Payload) -> Signed {
+    pub(crate) fn say(&mut self, who: usize, height: Height, payload: Payload) -> Signed {
         let node = &mut self.nodes[who];
         let signed = self.guild.people[who].say(&mut node.document, height, payload);
         node.seen.entry(signed.id()).or_insert(node.tip);
@@ -68,7 +68,7 @@ impl Room {
     }
 
     /// Node `who` takes entries that others said.
-    fn take(&mut self, who: usize, entries: &[Signed]) {
+    pub(crate) fn take(&mut self, who: usize, entries: &[Signed]) {
         let node = &mut self.nodes[who];
         for signed in entries {
             node.document.insert(signed.clone(), node.tip.max(signed.entry().height));
@@ -93,12 +93,12 @@ impl Room {
         }
     }
 
-    fn state(&self, who: usize) -> State {
+    pub(crate) fn state(&self, who: usize) -> State {
         fold(&self.guild.charter, &self.nodes[who].document, &facts(self.nodes[who].tip)).state
     }
 
     /// The tips reach `tip`; whoever sees votes close says what it saw.
-    fn reach(&mut self, tip: Height) {
+    pub(crate) fn reach(&mut self, tip: Height) {
         for who in 0..self.nodes.len() {
             self.nodes[who].tip = self.nodes[who].tip.max(tip);
             self.close(who);
@@ -106,7 +106,7 @@ impl Room {
     }
 
     /// Node `who` says what it saw of votes that are over and that it has not spoken of.
-    fn close(&mut self, who: usize) {
+    pub(crate) fn close(&mut self, who: usize) {
         let (state, node) = (self.state(who), &self.nodes[who]);
         let due = governance::closes_due(&state, &self.guild.id(node.me), node.tip);
         for close in due {
@@ -125,7 +125,7 @@ impl Room {
         passing(&self.state(who), proposal, &local)
     }
 
-    fn passes(&self, proposal: &ProposalId) -> Vec<bool> {
+    pub(crate) fn passes(&self, proposal: &ProposalId) -> Vec<bool> {
         (0..self.nodes.len()).map(|who| self.judge(who, proposal).is_ok()).collect()
     }
 
@@ -602,6 +602,38 @@ fn f32_a_forked_co_signer_states_nothing_but_is_still_counted_in_n() {
     room.tell(&other);
     let why = room.judge(0, &proposal).unwrap_err();
     assert_eq!(why.expected(), "statements of 4 co-signers", "three of five are not, although two are gone");
+}
+
+#[test]
+fn a4_a_witness_names_what_a_judgement_rests_on_and_whoever_has_it_judges_alike() {
+    let mut room = Room::of(5);
+    let proposal = room.proposal();
+    for who in 0..3 {
+        let signed = room.say(who, START + 1, ballot(proposal, Yes, false));
+        room.take(0, std::slice::from_ref(&signed));
+        room.take(1, std::slice::from_ref(&signed));
+        room.take(2, std::slice::from_ref(&signed));
+    }
+    room.reach(OVER);
+    for who in 1..5 {
+        let said: Vec<Signed> = room.nodes[who].document.all().cloned().collect();
+        room.take(0, &said);
+    }
+    let witness = governance::witness(&room.nodes[0].document, &room.state(0), &proposal);
+    assert_eq!(witness.len(), 1 + 5 + 3, "the proposal, five statements, three ballots");
+    assert!(governance::is_held(&room.nodes[0].document, &witness));
+    assert!(!governance::is_held(&room.nodes[4].document, &witness), "no ballot came there");
+    assert!(room.judge(4, &proposal).is_err());
+    let named: Vec<Signed> =
+        witness.iter().filter_map(|id| room.nodes[0].document.find(*id)).cloned().collect();
+    room.take(4, &named);
+    assert!(governance::is_held(&room.nodes[4].document, &witness));
+    assert_eq!(room.judge(4, &proposal), room.judge(0, &proposal), "own and witness");
+    assert!(room.judge(4, &proposal).is_ok());
+    let unknown = vec![EntryId(Digest([9; 32])); limits::WITNESS_MAX + 1];
+    assert!(!governance::is_held(&room.nodes[0].document, &unknown));
+    let many: Vec<EntryId> = vec![witness[0]; limits::WITNESS_MAX].into_iter().chain([unknown[0]]).collect();
+    assert!(governance::is_held(&room.nodes[0].document, &many), "more than the bound is not looked at");
 }
 
 #[test]
