@@ -12,7 +12,7 @@ mod line;
 pub use budget::{Drawn, Draws, draws};
 pub use guild::guild;
 pub(crate) use line::txout;
-pub use line::{Anchored, Line, outputs_hash};
+pub use line::{Anchored, Line, lines, outputs_hash};
 
 use crate::marker;
 use crate::view::{Coin, Seen, Spender, View};

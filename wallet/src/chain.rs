@@ -33,6 +33,7 @@ pub use health::{Disagreement, Health, Progress, SourceHealth};
 use crate::View;
 use bdk_wallet::Update;
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
+use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, Network, ScriptBuf, Transaction, Txid};
 use crdt::Height;
 use crdt::charter::Birth;
@@ -186,6 +187,24 @@ pub trait Source: fmt::Debug + Send {
     /// [`BroadcastError::Refused`] with the source's reason.
     fn broadcast(&mut self, transaction: &Transaction) -> Result<Txid, BroadcastError>;
 
+    /// The header of a block of its best chain. For who writes down a whole chain.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`]; [`ChainError::Waiting`] if it gives none.
+    fn header(&mut self, hash: BlockHash) -> Result<Header, ChainError> {
+        Err(gives_no(self.name(), "headers", hash))
+    }
+
+    /// A whole block of its best chain.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainError`]; [`ChainError::Waiting`] if it gives none.
+    fn block(&mut self, hash: BlockHash) -> Result<Block, ChainError> {
+        Err(gives_no(self.name(), "whole blocks", hash))
+    }
+
     /// How it is. Asks it for its tip.
     fn health(&mut self) -> Health {
         let (name, decides, progress) = (self.name(), self.decides(), self.progress());
@@ -226,6 +245,11 @@ pub(crate) fn check_genesis(who: &str, network: Network, found: BlockHash) -> Re
             ChainError::Answer { who: who.to_owned(), call: "the genesis block", answer }
         }
     })
+}
+
+fn gives_no(who: String, what: &str, hash: BlockHash) -> ChainError {
+    let why = format!("it gives no {what}, such as that of {hash}: name a bitcoind or an Esplora server");
+    ChainError::Waiting { who, why }
 }
 
 /// The time, for what a mempool is said to hold.

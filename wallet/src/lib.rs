@@ -18,6 +18,7 @@
 pub mod address;
 pub mod alarm;
 pub mod anchor;
+pub mod audit;
 mod canonical;
 pub mod chain;
 mod error;

@@ -5,8 +5,9 @@ use super::{Lineage, draws, lineage, walk};
 use crate::marker;
 use crate::view::View;
 use bitcoin::{OutPoint, Transaction, TxOut};
-use crdt::governance::{Budget, Distribute, Output, Spend};
-use crdt::{Digest, Height, ProposalId};
+use crdt::governance::{Budget, Distribute, Effect, Options, Output, Spend};
+use crdt::{Digest, Document, Height, Payload, ProposalId};
+use std::collections::BTreeMap;
 
 /// Where a decision's lineage begins, and what ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,31 @@ impl Anchored for Budget {
     }
 }
 
+/// The lineages of all that was ever proposed to be paid: what the facts that a state goes by are about.
+#[must_use]
+pub fn lines(document: &Document) -> BTreeMap<ProposalId, Line> {
+    let standing = document.chains().flat_map(|(_, chain)| chain.entries()).chain(document.adopted());
+    let proposed = standing.filter_map(|signed| match &signed.entry().payload {
+        Payload::Propose(proposal) => Some((ProposalId::from(signed.id()), Line::of(&proposal.effect)?)),
+        _ => None,
+    });
+    proposed.collect()
+}
+
 impl Line {
+    /// The lineage of what an effect decides to pay, if it does.
+    #[must_use]
+    pub fn of(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::Spend(spend) => Some(spend.line()),
+            Effect::Distribute(distribute) => Some(distribute.line()),
+            Effect::Budget(budget) => Some(budget.line()),
+            // All options name one coin.
+            Effect::Choose(Options::Spend(all)) => all.first().map(Anchored::line),
+            _ => None,
+        }
+    }
+
     /// Where it begins.
     #[must_use]
     pub const fn anchor(&self) -> OutPoint {

@@ -9,7 +9,7 @@ use bdk_bitcoind_rpc::{BitcoindRpcErrorExt as _, Emitter};
 use bdk_wallet::chain::CheckPoint;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::{BlockHash, Network, Transaction, Txid};
+use bitcoin::{Block, BlockHash, Network, Transaction, Txid};
 use crdt::Height;
 use crdt::charter::Birth;
 use serde_json::{Value, json};
@@ -359,6 +359,16 @@ impl Source for FullNode {
 
     fn progress(&self) -> Option<Progress> {
         self.progress
+    }
+
+    fn header(&mut self, hash: BlockHash) -> Result<Header, ChainError> {
+        let node = self.node()?;
+        node.header(&hash)?.ok_or_else(|| node.unexpected("getblockheader", "no such block"))
+    }
+
+    fn block(&mut self, hash: BlockHash) -> Result<Block, ChainError> {
+        let node = self.node()?;
+        node.client.get_block(&hash).map_err(node.failed("getblock"))
     }
 
     fn estimate_fee(&mut self, target: u16) -> Result<Option<u64>, ChainError> {

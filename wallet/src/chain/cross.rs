@@ -13,7 +13,8 @@ use super::{
 };
 use crate::treasury::Treasury;
 use crate::view::View;
-use bitcoin::{BlockHash, Transaction, Txid};
+use bitcoin::block::Header;
+use bitcoin::{Block, BlockHash, Transaction, Txid};
 use crdt::treasury::GroupKey;
 use crdt::{Charter, Height};
 
@@ -153,6 +154,14 @@ impl Source for Cross {
 
     fn block_hash(&mut self, height: Height) -> Result<Option<BlockHash>, ChainError> {
         self.first.block_hash(height)
+    }
+
+    fn header(&mut self, hash: BlockHash) -> Result<Header, ChainError> {
+        self.first.header(hash).or_else(|_| self.second.header(hash))
+    }
+
+    fn block(&mut self, hash: BlockHash) -> Result<Block, ChainError> {
+        self.first.block(hash).or_else(|_| self.second.block(hash))
     }
 
     fn follow(&mut self, at: &Position, anew: bool) -> Result<News, ChainError> {

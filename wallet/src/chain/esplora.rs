@@ -350,6 +350,16 @@ impl Source for Esplora {
         self.hash_at(height)
     }
 
+    fn header(&mut self, hash: BlockHash) -> Result<Header, ChainError> {
+        self.check()?;
+        Self::header(self, hash)
+    }
+
+    fn block(&mut self, hash: BlockHash) -> Result<Block, ChainError> {
+        self.check()?;
+        Self::block(self, hash)
+    }
+
     fn follow(&mut self, at: &Position, anew: bool) -> Result<News, ChainError> {
         if anew {
             self.round = None;
