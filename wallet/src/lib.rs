@@ -18,6 +18,8 @@
 pub mod address;
 pub mod alarm;
 pub mod anchor;
+#[cfg(test)]
+mod attacks;
 pub mod audit;
 mod canonical;
 pub mod chain;

@@ -10,6 +10,8 @@
 
 mod chain;
 mod judge;
+#[cfg(test)]
+mod model;
 mod scene;
 mod world;
 

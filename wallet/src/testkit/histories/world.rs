@@ -52,18 +52,24 @@ pub(super) struct World {
     outcome: Outcome,
 }
 
+/// The blocks that all histories begin with: deposits, and the first seal, buried.
+pub(super) fn sealed() -> (Chain, Given) {
+    let mut chain = Chain::default();
+    chain.blocks.push(SCENE.deposits.iter().cloned().map(Named::new).collect());
+    let prevout = TxOut { value: Amount::from_sat(12_000), script_pubkey: SCENE.seal.clone() };
+    let source = OutPoint { txid: Txid::from_byte_array([0xaa; 32]), vout: 0 };
+    let sealed = Named::new(transaction(source, SCENE.seal.clone(), prevout.value));
+    let outpoint = OutPoint { txid: sealed.txid, vout: 0 };
+    let key = InputKey { prevout, path: [2, 0], merkle_root: [0; 32] };
+    chain.blocks.push([sealed].into());
+    chain.blocks.resize_with(BURIED, || Vec::new().into());
+    (chain, Given { outpoint, key })
+}
+
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let mut chain = Chain::default();
-        chain.blocks.push(SCENE.deposits.iter().cloned().map(Named::new).collect());
-        let seal_output = TxOut { value: Amount::from_sat(12_000), script_pubkey: SCENE.seal.clone() };
-        let source = OutPoint { txid: Txid::from_byte_array([0xaa; 32]), vout: 0 };
-        let sealed = Named::new(transaction(source, SCENE.seal.clone(), seal_output.value));
-        let outpoint = OutPoint { txid: sealed.txid, vout: 0 };
-        let key = InputKey { prevout: seal_output, path: [2, 0], merkle_root: [0; 32] };
-        chain.blocks.push([sealed].into());
-        chain.blocks.resize_with(BURIED, || Vec::new().into());
+        let (chain, seal) = sealed();
         let guild_anchor = anchor::guild(&chain.view(None, 0)).expect("deposits are buried");
         let mut decided: Vec<_> = SCENE.decided.iter().collect();
         for _ in 0..5 {
@@ -77,7 +83,7 @@ impl World {
             decided,
             signed: Vec::new(),
             guild_anchor,
-            seal: Given { outpoint, key },
+            seal,
             hooks: BTreeSet::new(),
             outcome: Outcome { histories: 1, ..Outcome::default() },
         }
