@@ -2,7 +2,7 @@
 //! are verified and inserted, and what came when is what each of them states. Names begin with the number of
 //! the attack.
 
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::harness::{certificate, group, key_ready, over_the_wire};
 use crate::relative::{OVER, Room, START};

@@ -1,8 +1,6 @@
 //! Attacks of the two reviews that need no vote by the relative rule: keys, founding, guests, epochs. Names
 //! begin with the number; each asserts what honest nodes end up with.
 
-#![expect(clippy::indexing_slicing, reason = "a test may panic")]
-
 use crate::harness::{TIP, certificate, entry, group, group_key, guild, key_test, with_charter};
 use crdt::charter::ThresholdRule;
 use crdt::entry::{Invite, KeyReady};

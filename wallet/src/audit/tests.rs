@@ -169,7 +169,7 @@ fn what_is_written_is_verified_and_adds_up() {
     assert_eq!((audited.entries, audited.certificates, audited.transactions), (12, 2, 3));
     assert_eq!(audited.decisions.len(), 1);
     assert_eq!(audited.decisions[0].status, "paid");
-    assert_eq!(audited.height, audited.headers as u32);
+    assert_eq!(usize::try_from(audited.height).unwrap(), audited.headers);
     let fee = 5_000_500_000 - 70_000 - audited.treasury_sat;
     assert!((100..2_000).contains(&fee), "{fee}");
 }
