@@ -218,7 +218,9 @@ impl Node {
                 self.keygen_message(&message);
                 Response::Taken
             }
-            Request::Commit { ask, offer } => return self.seat(from, number, ask, &offer),
+            Request::Commit { ask, offer, witness } => {
+                return self.seat(from, number, ask, (&offer, witness));
+            }
             Request::Sign { ask, package } => self.give_shares(from, ask, &package),
             Request::Given { coordinator, shares } => self.hear_given(from, coordinator, &shares),
         })

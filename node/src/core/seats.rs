@@ -1,7 +1,9 @@
 //! Seats in signing sessions: those that others offer us, and our own in the sessions that we lead.
 //!
 //! Who is asked for a seat too early (a ballot, a block, a statement is still on its way to it) does not
-//! refuse at once: it answers when what was missing is here, or after [`PATIENCE`].
+//! refuse at once: it answers when what was missing is here, or after [`PATIENCE`]. For a certificate the
+//! asker names the entries that its own judgement rests on, its witness; what of them is not here is asked
+//! for first, so that own ∪ witness is judged (§7).
 
 use super::custody::SESSION;
 use super::{Effect, Node};
@@ -9,7 +11,9 @@ use crate::core::ask::Ask;
 use crate::core::peers::Pending;
 use crate::net;
 use crate::net::protocol::{Request, Response};
-use crdt::MemberId;
+use crdt::governance::{is_held, witness};
+use crdt::limits::WITNESS_MAX;
+use crdt::{EntryId, MemberId};
 use std::collections::VecDeque;
 use std::time::Duration;
 use threshold::sign::{Input, Offer, Refusal, SigningPackage};
@@ -38,13 +42,15 @@ enum Own {
     Sign(Ask, PartyId, SigningPackage),
 }
 
-/// A question for a seat that we would answer with a refusal now.
+/// A question for a seat that may have a better answer soon.
 #[derive(Debug)]
 struct Question {
     from: MemberId,
     number: u64,
     ask: Ask,
     offer: Offer,
+    /// The entries that the asker's judgement rests on; more than [`WITNESS_MAX`] are not looked at.
+    witness: Vec<EntryId>,
     until: Timestamp,
 }
 
@@ -57,7 +63,11 @@ impl Node {
         }
         let Some(request) = self.request_of(&ask) else { return };
         let offer = Offer { session, request }.to_wire();
-        self.ask(member, Request::Commit { ask, offer }, Pending::Commit(ask, party, session));
+        let witness = match &ask {
+            Ask::Certificate(id) => witness(&self.document, self.state(), id),
+            _ => Vec::new(),
+        };
+        self.ask(member, Request::Commit { ask, offer, witness }, Pending::Commit(ask, party, session));
     }
 
     /// Ask a party for its shares, or give ours when the others were asked.
@@ -100,7 +110,13 @@ impl Node {
     }
 
     /// Answer a coordinator that offers us a seat, unless the answer may be a better one soon.
-    pub(super) fn seat(&mut self, from: MemberId, number: u64, ask: Ask, offer: &[u8]) -> Option<Response> {
+    pub(super) fn seat(
+        &mut self,
+        from: MemberId,
+        number: u64,
+        ask: Ask,
+        (offer, mut witness): (&[u8], Vec<EntryId>),
+    ) -> Option<Response> {
         let offer = match Offer::from_wire(offer) {
             Ok(offer) => offer,
             Err(why) => {
@@ -108,20 +124,24 @@ impl Node {
                 return Some(Response::Refused(Refusal::new(SESSION, expected, why.to_string())));
             }
         };
-        let refusal = match self.take_seat(from, ask, offer) {
-            Ok(response) => return Some(response),
-            Err(refusal) => refusal,
-        };
+        witness.truncate(WITNESS_MAX);
         let theirs = self.seats.waiting.iter().filter(|question| question.from == from).count();
-        let may_change = self.has_share() && self.party_of(&from).is_some() && refusal.rule() != SESSION;
-        if !may_change || theirs >= WAITING_PER_PEER {
-            return Some(Response::Refused(refusal));
+        let may_wait = self.has_share() && self.party_of(&from).is_some() && theirs < WAITING_PER_PEER;
+        // own ∪ witness: what the coordinator has is judged here too
+        if !may_wait || is_held(&self.document, &witness) {
+            match self.take_seat(from, ask, offer) {
+                Ok(response) => return Some(response),
+                Err(refusal) if !may_wait || refusal.rule() == SESSION => {
+                    return Some(Response::Refused(refusal));
+                }
+                Err(_) => {}
+            }
         }
         if matches!(ask, Ask::Certificate(_)) {
-            self.compare_with_all(); // own ∪ witness: what the coordinator has is judged here too
+            self.compare_with_all();
         }
         let until = self.now.after(PATIENCE);
-        self.seats.waiting.push(Question { from, number, ask, offer, until });
+        self.seats.waiting.push(Question { from, number, ask, offer, witness, until });
         None
     }
 
@@ -137,20 +157,20 @@ impl Node {
             return;
         }
         for question in std::mem::take(&mut self.seats.waiting) {
-            if !news && now < question.until {
+            let over = now >= question.until;
+            if !over && !(news && is_held(&self.document, &question.witness)) {
                 self.seats.waiting.push(question);
                 continue;
             }
-            let Question { from, number, ask, offer, until } = question;
-            let response = match self.take_seat(from, ask, offer) {
+            let response = match self.take_seat(question.from, question.ask, question.offer) {
                 Ok(response) => response,
-                Err(refusal) if now >= until => Response::Refused(refusal),
+                Err(refusal) if over => Response::Refused(refusal),
                 Err(_) => {
-                    self.seats.waiting.push(Question { from, number, ask, offer, until });
+                    self.seats.waiting.push(question);
                     continue;
                 }
             };
-            self.effects.push_back(Effect::Net(net::Command::Respond(number, response)));
+            self.effects.push_back(Effect::Net(net::Command::Respond(question.number, response)));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::core::ask::Ask;
 use crate::net::limits::{REQUEST_MAX, RESPONSE_MAX};
+use crdt::EntryId;
 use crdt::sync::{Answer, Question};
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -28,6 +29,9 @@ pub enum Request {
         ask: Ask,
         /// The session and the request ([`threshold::sign::Offer`]).
         offer: Vec<u8>,
+        /// For a certificate: the entries that the coordinator's judgement rests on. The signer judges what
+        /// it has and these together.
+        witness: Vec<EntryId>,
     },
     /// "Give your shares" ([`threshold::sign::SigningPackage`]).
     Sign {

@@ -385,7 +385,7 @@ impl Bus {
     /// The offer of a seat in this session.
     pub(crate) fn offer(ask: Ask, session: [u8; 32], request: [u8; 32]) -> Request {
         let (session, request) = (SessionId::from_bytes(session), RequestId::from_bytes(request));
-        Request::Commit { ask, offer: Offer { session, request }.to_wire() }
+        Request::Commit { ask, offer: Offer { session, request }.to_wire(), witness: vec![] }
     }
 
     /// A request that the test makes in the name of somebody, whoever that is.

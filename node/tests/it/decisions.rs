@@ -140,7 +140,7 @@ fn a_choice_of_policies_reaches_the_register_and_its_proof_stands_alone() {
 }
 
 #[test]
-fn a_paused_co_signer_signs_nothing_and_everybody_sees_it() {
+fn a17_whoever_refuses_is_named_with_rule_expected_and_found_and_all_see_who_pauses() {
     let mut bus = guild(3 + 1);
     for who in [0, 1] {
         bus.command(who, Command::Pause(true)).expect("said");
@@ -156,6 +156,12 @@ fn a_paused_co_signer_signs_nothing_and_everybody_sees_it() {
     assert!(shown(&mut bus, 3, &id).certificate.is_none(), "two of four are fewer than three");
     let explained = explained(&mut bus, 3, &id);
     assert_eq!(explained.co_signers.iter().filter(|co_signer| co_signer.paused).count(), 2);
+    let seen = [2, 3].map(|who| self::explained(&mut bus, who, &id).co_signers).concat();
+    let mut refusals = seen.iter().filter_map(|one| Some((one.member.as_str(), one.refusal.as_ref()?)));
+    let (member, refusal) = refusals.next().expect("one of the two who sign led, and was refused");
+    assert!(["alice", "bob"].contains(&member), "{member}");
+    assert_eq!((refusal.rule.as_str(), refusal.found.as_str()), ("not paused", "guild pause is on"));
+    assert_eq!(refusal.expected, "a co-signer that signs");
     bus.command(1, Command::Pause(false)).expect("said");
     bus.run(120);
     assert!(shown(&mut bus, 3, &id).certificate.is_some());

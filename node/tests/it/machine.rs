@@ -2,7 +2,7 @@
 
 use crate::bus::Bus;
 use crdt::testkit::{self, Person};
-use crdt::{Digest, Document, Entry, MemberId, Payload, ProposalId, Signed};
+use crdt::{Digest, Document, Entry, MemberId, Payload, ProposalId, Signed, limits};
 use node::api::dto::{Answer, ChoiceDto, Command, NewBallot};
 use node::core::ask::Ask;
 use node::journal::Record;
@@ -93,8 +93,18 @@ fn nobody_signs_what_was_not_decided() {
     let Request::Commit { mut offer, .. } = Bus::offer(ask, session, [1; 32]) else { unreachable!() };
     offer[1] += 1;
     for offer in [offer, vec![], vec![1; 5_000]] {
-        let response = bus.forge(mallory, 0, Request::Commit { ask, offer });
+        let response = bus.forge(mallory, 0, Request::Commit { ask, offer, witness: vec![] });
         assert!(matches!(response, Response::Refused(refusal) if refusal.rule() == "signing session"));
+    }
+    // A witness that nobody has is waited for, not for ever, and is no reason to sign.
+    for count in [1, limits::WITNESS_MAX + 1] {
+        let Request::Commit { ask, offer, .. } = Bus::offer(Ask::Certificate(unknown), session, [0; 32])
+        else {
+            unreachable!()
+        };
+        let witness = vec![crdt::EntryId(Digest([8; 32])); count];
+        let response = bus.forge(mallory, 0, Request::Commit { ask, offer, witness });
+        assert!(matches!(response, Response::Refused(refusal) if refusal.rule() == "known proposal"));
     }
     // Shares without a session, and bytes that are nothing.
     for package in [vec![], vec![0; 100], vec![0xff; 5_000]] {
