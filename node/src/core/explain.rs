@@ -3,10 +3,9 @@
 
 use super::Node;
 use super::ask::Subject;
-use crate::api::dto::governance::{CheckDto, CoSignerDto, Explanation, Forecast, VoterDto};
+use crate::api::dto::governance::{CheckDto, CoSignerDto, Explanation, VoterDto};
 use crate::api::dto::{Answer, Ceremony, V};
 use crate::error::{Failure, Outcome};
-use bitcoin::Amount;
 use crdt::governance::{Local, NotPassing, Relative, Tally, Vote, Voter, judged_from};
 use crdt::limits::WINDOW;
 use crdt::rules::{ClassRule, Rule};
@@ -254,18 +253,6 @@ impl Node {
             refusal: last.and_then(|report| refusal_of(report, &self.name(member))),
         };
         state.co_signers.iter().map(co_signer).collect()
-    }
-
-    fn forecast(&self, proposal: &ProposalState) -> Option<Forecast> {
-        let total = proposal.payable()?.total()?;
-        let before = self.view().ok()?.balance().confirmed;
-        let own = if proposal.decided().is_some() { total } else { Amount::ZERO };
-        let promised = self.funds().promised;
-        Some(Forecast {
-            before_sat: before.to_sat(),
-            after_sat: before.checked_sub(total).unwrap_or(Amount::ZERO).to_sat(),
-            promised_sat: promised.checked_sub(own).unwrap_or(Amount::ZERO).to_sat(),
-        })
     }
 }
 

@@ -217,13 +217,45 @@ pub struct CoSignerDto {
     pub refusal: Option<CheckDto>,
 }
 
-/// What a payment does to the treasury.
+/// What a proposal would do to the treasury and to the roll.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
     /// Confirmed and mature now.
     pub before_sat: u64,
-    /// The same, once this is paid, without fees.
+    /// The same, once this is paid, without fees; of a budget, once all of it is drawn.
     pub after_sat: u64,
     /// What other decisions that are not paid yet would take from that.
     pub promised_sat: u64,
+    /// What left the treasury in the last [`spent_blocks`](Self::spent_blocks), fees included.
+    #[serde(default)]
+    pub spent_sat: u64,
+    /// Blocks that are looked back: 90 days, or the guild's age.
+    #[serde(default)]
+    pub spent_blocks: u32,
+    /// Blocks for which what is there lasts at that pace; none while nothing left.
+    #[serde(default)]
+    pub runway_before: Option<u64>,
+    /// The same with what is there afterwards.
+    #[serde(default)]
+    pub runway_after: Option<u64>,
+    /// Whose weight would be another, by name.
+    #[serde(default)]
+    pub weights: Vec<WeightDto>,
+    /// The weight of the whole roll now.
+    #[serde(default)]
+    pub roll_before: u64,
+    /// The same afterwards.
+    #[serde(default)]
+    pub roll_after: u64,
+}
+
+/// A member's voting weight now and afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightDto {
+    /// Whose.
+    pub member: String,
+    /// 0 for whoever joins.
+    pub before: u64,
+    /// 0 for whoever leaves.
+    pub after: u64,
 }

@@ -1,7 +1,7 @@
 //! `guild proposal explain`.
 
 use super::super::say::btc;
-use crate::api::dto::governance::{CheckDto, Explanation};
+use crate::api::dto::governance::{CheckDto, Explanation, Forecast};
 
 /// One line of a check: what holds, what not, what cannot be told yet.
 fn line(check: &CheckDto) -> String {
@@ -17,6 +17,26 @@ fn line(check: &CheckDto) -> String {
         printable(&check.expected),
         printable(&check.found)
     )
+}
+
+/// Blocks of a day.
+const DAY: u64 = 144;
+
+fn runway(forecast: &Forecast) -> Option<String> {
+    let (before, after) = forecast.runway_before.zip(forecast.runway_after)?;
+    let (before, after, seen) = (before / DAY, after / DAY, u64::from(forecast.spent_blocks).div_ceil(DAY));
+    let spent = btc(forecast.spent_sat);
+    Some(format!(
+        "runway: {before} days now, {after} after, at the pace of the last {seen} ({spent} went out)"
+    ))
+}
+
+fn weights(forecast: &Forecast) -> Option<String> {
+    let (before, after) = (forecast.roll_before, forecast.roll_after);
+    let changed = forecast.weights.iter();
+    let changed = changed.map(|one| format!("{} {} -> {}", one.member, one.before, one.after));
+    let changed = changed.collect::<Vec<_>>().join(", ");
+    (!changed.is_empty()).then(|| format!("weights: {changed}; all {before} -> {after}"))
 }
 
 pub(super) fn text(shown: &Explanation) -> String {
@@ -53,6 +73,8 @@ pub(super) fn text(shown: &Explanation) -> String {
             btc(forecast.after_sat),
             btc(forecast.promised_sat)
         ));
+        lines.extend(runway(forecast));
+        lines.extend(weights(forecast));
     }
     lines.push(format!("next: {}", shown.next));
     lines.join("\n")
