@@ -137,3 +137,6 @@ fn text_of(shown: &Verified) -> String {
         shown.group_key
     )
 }
+
+#[cfg(test)]
+mod tests;

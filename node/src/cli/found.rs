@@ -31,6 +31,9 @@ pub(crate) struct Found {
     /// Voting weight of a member, such as alice=3. Everybody else has 1.
     #[arg(long, value_name = "NAME=WEIGHT")]
     weight: Vec<String>,
+    /// Units of a member that have a part of the treasury and no vote, such as bob=2. Everybody else has 0.
+    #[arg(long, value_name = "NAME=UNITS")]
+    claim: Vec<String>,
     /// How things are decided: whoever joins sees every rule before signing.
     #[arg(long, value_enum, default_value = "family")]
     preset: PresetArg,
@@ -131,13 +134,10 @@ impl Found {
     }
 
     fn charter(&self, config: &Config, cards: &[MemberCard], say: Say) -> Outcome<Charter> {
-        let weights = self.weights(cards)?;
-        let founders = cards.iter().zip(weights).map(|(card, weight)| Founder {
-            key: card.key,
-            name: card.name.clone(),
-            weight,
-            claim: Weight::default(),
-            payout: card.payout.clone(),
+        let weights = by_name("--weight", &self.weight, cards, 1)?;
+        let claims = by_name("--claim", &self.claim, cards, 0)?;
+        let founders = cards.iter().zip(weights.into_iter().zip(claims)).map(|(card, (weight, claim))| {
+            Founder { key: card.key, name: card.name.clone(), weight, claim, payout: card.payout.clone() }
         });
         let least = u16::try_from(cards.len() / 2 + 1).map_err(Failure::usage)?;
         Ok(Charter {
@@ -171,20 +171,21 @@ impl Found {
         }
         rules
     }
+}
 
-    fn weights(&self, cards: &[MemberCard]) -> Outcome<Vec<Weight>> {
-        let mut weights = vec![Weight::try_from(1).map_err(Failure::usage)?; cards.len()];
-        for text in &self.weight {
-            let refuse = |why: &str| Failure::usage(format!("--weight '{text}': {why}"));
-            let (name, weight) = text.split_once('=').ok_or_else(|| refuse("NAME=WEIGHT is needed"))?;
-            let index = cards.iter().position(|card| card.name.as_str() == name);
-            let slot = index.and_then(|index| weights.get_mut(index));
-            let weight = weight.parse::<u32>().map_err(|_| refuse("the weight is a whole number"))?;
-            *slot.ok_or_else(|| refuse("no founder has this name"))? =
-                Weight::try_from(weight).map_err(|error| refuse(&error.to_string()))?;
-        }
-        Ok(weights)
+/// What `option` says of each founder, in the order of their cards; `others` where it says nothing.
+fn by_name(option: &str, said: &[String], cards: &[MemberCard], others: u32) -> Outcome<Vec<Weight>> {
+    let mut units = vec![Weight::try_from(others).map_err(Failure::usage)?; cards.len()];
+    for text in said {
+        let refuse = |why: &str| Failure::usage(format!("{option} '{text}': {why}"));
+        let (name, number) = text.split_once('=').ok_or_else(|| refuse("NAME=NUMBER is needed"))?;
+        let index = cards.iter().position(|card| card.name.as_str() == name);
+        let slot = index.and_then(|index| units.get_mut(index));
+        let number = number.parse::<u32>().map_err(|_| refuse("a whole number is needed"))?;
+        *slot.ok_or_else(|| refuse("no founder has this name"))? =
+            Weight::try_from(number).map_err(|error| refuse(&error.to_string()))?;
     }
+    Ok(units)
 }
 
 fn own_card(home: &Home) -> Outcome<MemberCard> {
