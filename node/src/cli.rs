@@ -1,6 +1,7 @@
 //! The command line: `guild NOUN VERB`. Data goes to stdout, messages to stderr; `--json` gives one
 //! object; the exit codes are those of [`crate::error::CODES`].
 
+mod audit;
 mod certificate;
 mod contact;
 mod document;
@@ -112,6 +113,9 @@ enum Verb {
     /// What the books say: profit and loss, entries, payouts, contributions.
     #[command(subcommand)]
     Report(report::Report),
+    /// All that the guild said, decided and paid, in a file that anybody can verify.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// The proof of a decision, to be verified anywhere.
     #[command(subcommand)]
     Certificate(certificate::Certificate),
@@ -226,6 +230,7 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Treasury(treasury) => treasury.run(&home, say),
         Verb::Report(report) => report.run(&home, say),
         Verb::Share(share) => share.run(&home, say),
+        Verb::Audit(audit) => audit.run(&home, say),
         Verb::Certificate(certificate) => certificate.run(&home, say),
         Verb::Setting(Setting::Show) => member::settings(&home, say),
         Verb::Delegate { member } => member::delegate(&home, say, member.as_deref()),
@@ -312,8 +317,10 @@ fn exit_codes(say: Say) -> Outcome<()> {
 
 /// The charter's rules in words, for whoever is about to sign it.
 fn rules(charter: &crdt::Charter) -> Vec<String> {
-    let names =
-        charter.founders.iter().map(|founder| format!("{} (weight {})", founder.name, founder.weight));
+    let names = charter.founders.iter().map(|founder| match u32::from(founder.claim) {
+        0 => format!("{} (weight {})", founder.name, founder.weight),
+        claim => format!("{} (weight {}, {claim} units without a vote)", founder.name, founder.weight),
+    });
     let (t, n) = (charter.signers_needed(), charter.co_signer_count());
     let recovery = &charter.recovery;
     let exit = &charter.rules.exit;

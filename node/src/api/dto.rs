@@ -1,5 +1,6 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
+pub mod audit;
 pub mod governance;
 pub mod report;
 pub mod treasury;
@@ -55,6 +56,8 @@ pub enum Command {
     Books,
     /// The record view, as it is or as it was.
     Export(Format, AsOf),
+    /// What an audit file is made of.
+    Audit,
     /// Let an outsider's node read along.
     Invite(String),
     /// Where this node can be reached, as an invitation.
@@ -102,6 +105,8 @@ pub enum Answer {
     Books(Box<wallet::ledger::Book>, bitcoin::Network),
     /// See [`Command::Export`].
     Export(Export),
+    /// See [`Command::Audit`].
+    Audit(Box<audit::Material>),
     /// See [`Command::Invite`] and [`Command::Invitation`].
     Invitation(InvitationDto),
     /// See [`Command::Entry`].

@@ -17,6 +17,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/proposals/{id}/certificate", get(certificate))
         .route("/api/v1/proposals/{id}/comments", post(comment))
         .route("/api/v1/proposals/{id}/draws", post(draw))
+        .route("/api/v1/audit", get(audit))
         .route("/api/v1/settings", get(settings))
         .route("/api/v1/delegate", post(delegate))
         .route("/api/v1/pause", post(pause))
@@ -43,6 +44,10 @@ async fn draw(State(api): Shared, Path(id): Path<String>, body: Bytes) -> Respon
         Ok(draw) => api.ask(Command::Draw(id, draw)).await,
         Err(error) => problem(&Failure::usage(format!("the request body: {error}"))),
     }
+}
+
+async fn audit(State(api): Shared) -> Response {
+    api.ask(Command::Audit).await
 }
 
 async fn settings(State(api): Shared) -> Response {

@@ -51,6 +51,7 @@ impl Node {
             Command::History => self.history(),
             Command::Books => self.book().map(|book| Answer::Books(Box::new(book), self.charter.network)),
             Command::Export(format, as_of) => self.export(format, &as_of),
+            Command::Audit => Ok(Answer::Audit(Box::new(self.audit()))),
             Command::Invite(card) => self.invite(&card),
             Command::Invitation => Ok(Answer::Invitation(self.invitation(None))),
             Command::Entry(id) => self.entry(&id),

@@ -7,10 +7,9 @@ use crate::journal::Record;
 use bitcoin::OutPoint;
 use crdt::governance;
 use crdt::state::ProposalState;
-use crdt::{ChainFacts, Payload, ProposalId};
+use crdt::{ChainFacts, ProposalId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use wallet::anchor::Anchored as _;
 use wallet::{ChangeSet, CheckedTx, Line, Lineage, Treasury, View, anchor};
 
 impl Node {
@@ -73,13 +72,8 @@ impl Node {
         &self,
         wanted: impl Fn(&ProposalId, &ProposalState) -> bool,
     ) -> BTreeMap<ProposalId, Line> {
-        let proposals =
-            self.document.chains().flat_map(|(_, chain)| chain.entries()).chain(self.document.adopted());
-        let all = proposals.filter_map(|signed| match &signed.entry().payload {
-            Payload::Propose(proposal) => Some((ProposalId::from(signed.id()), line(&proposal.effect)?)),
-            _ => None,
-        });
         let known = &self.fold.state().proposals;
+        let all = anchor::lines(&self.document).into_iter();
         all.filter(|(id, _)| known.get(id).is_none_or(|proposal| wanted(id, proposal))).collect()
     }
 
@@ -138,12 +132,5 @@ impl Node {
 
 /// The lineage of what an effect decides to pay, if it does.
 pub(super) fn line(effect: &governance::Effect) -> Option<Line> {
-    match effect {
-        governance::Effect::Spend(spend) => Some(spend.line()),
-        governance::Effect::Distribute(distribute) => Some(distribute.line()),
-        governance::Effect::Budget(budget) => Some(budget.line()),
-        // All options name one coin.
-        governance::Effect::Choose(governance::Options::Spend(all)) => all.first().map(|spend| spend.line()),
-        _ => None,
-    }
+    Line::of(effect)
 }

@@ -1,15 +1,18 @@
 //! The record: what it is, what it was, and what became of one entry.
 
 use super::Node;
+use crate::api::dto::audit::Material;
 use crate::api::dto::{Answer, AsOf, EntryDto, Export, Format, V};
 use crate::error::{Failure, Outcome};
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
-use bitcoin::hex;
+use bitcoin::hex::DisplayHex as _;
 use crdt::limits::DEPTH;
 use crdt::state::Settled;
+use crdt::workspace::{Label, Workspace};
 use crdt::{ChainFacts, Document, Height};
 use std::str::FromStr as _;
+use wallet::audit::LabelLine;
 
 impl Node {
     pub(super) fn export(&self, format: Format, as_of: &AsOf) -> Outcome<Answer> {
@@ -21,10 +24,29 @@ impl Node {
         let heads = record.get_heads().iter().map(ToString::to_string).collect();
         let (json, file) = match format {
             Format::Json => (Some(crdt::view::to_json(&record).map_err(|error| fail(&error))?), None),
-            Format::Automerge => (None, Some(hex::DisplayHex::to_lower_hex_string(record.save().as_slice()))),
+            Format::Automerge => (None, Some(record.save().to_lower_hex_string())),
         };
         let (height, state_hash) = (facts.height, folded.state.hash().to_string());
         Ok(Answer::Export(Export { v: V, format, record: json, file_hex: file, heads, height, state_hash }))
+    }
+
+    /// What an audit file is made of, but for headers and blocks.
+    pub(super) fn audit(&self) -> Material {
+        let facts = self.facts();
+        let view = self.view().ok();
+        let seen = view.iter().flat_map(|view| view.transactions());
+        let transactions = seen.filter_map(|(txid, seen)| Some((seen.height?, txid.to_string())));
+        let state = crdt::fold(&self.charter, &self.document, &facts).state;
+        Material {
+            v: V,
+            charter: self.charter.to_bytes().to_lower_hex_string(),
+            entries: self.document.all().map(|signed| signed.to_bytes().to_lower_hex_string()).collect(),
+            labels: labels(&self.document),
+            height: facts.height,
+            block_hash: facts.block_hash.to_string(),
+            state_hash: state.hash().to_string(),
+            transactions: transactions.collect(),
+        }
     }
 
     /// What we have of the record as it was.
@@ -90,4 +112,14 @@ impl Node {
             verdict: verdict.unwrap_or_default(),
         }))
     }
+}
+
+/// The labels that a document adds up to.
+pub(crate) fn labels(document: &Document) -> Vec<LabelLine> {
+    let mut workspace = Workspace::default();
+    workspace.follow(document);
+    let line = |label: Label| {
+        Some(LabelLine { kind: label.kind.to_string(), reference: label.reference, label: label.label? })
+    };
+    workspace.labels().into_iter().filter_map(line).collect()
 }
