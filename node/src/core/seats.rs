@@ -158,7 +158,8 @@ impl Node {
         }
         for question in std::mem::take(&mut self.seats.waiting) {
             let over = now >= question.until;
-            if !over && !(news && is_held(&self.document, &question.witness)) {
+            let ready = over || news && is_held(&self.document, &question.witness);
+            if !ready {
                 self.seats.waiting.push(question);
                 continue;
             }
