@@ -79,7 +79,7 @@ fn a_receipt_says_what_was_hashed_for_whom() {
 
 /// F26, F27: wages for work that was somebody else's, or that was less.
 #[test]
-fn nobody_elses_work_is_claimed_and_none_twice_or_for_more() {
+fn f27_nobody_elses_work_is_claimed_and_none_twice_or_for_more() {
     let honest = || receipt(100, vec![output(50, payee(1))]);
     let all = Target::from_be_bytes([0xff; 32]);
     assert_eq!(honest().check_at(all, guild(), member(1)), Err(Flaw::Tag), "another member");
@@ -115,7 +115,7 @@ fn nobody_elses_work_is_claimed_and_none_twice_or_for_more() {
 }
 
 #[test]
-fn work_counts_for_the_policy_it_paid() {
+fn f26_work_counts_for_the_policy_it_paid() {
     let share = |payee, weight| Share { payee, weight };
     let shares = || vec![share(Payee::Treasury, 2), share(Payee::Script(payee(1)), 1)];
     let split = |small| Payout::Split(Split::new(shares(), small).unwrap());

@@ -238,7 +238,7 @@ proptest! {
     })]
 
     #[test]
-    fn any_order_and_repetition_give_the_same_document(
+    fn f24_any_order_and_repetition_give_the_same_document(
         steps in proptest::collection::vec(step(), 1..36),
         keys in proptest::collection::vec(any::<u16>(), 36),
     ) {

@@ -155,7 +155,7 @@ fn only_what_those_who_vote_had_to_decide_before_the_seal_lapses() {
 }
 
 #[test]
-fn heads_below_what_a_signer_had_at_the_cut_are_refused_and_more_is_fine() {
+fn f19_heads_below_what_a_signer_had_at_the_cut_are_refused_and_more_is_fine() {
     let head = |seq, salt| Head { seq, entry: EntryId(Digest([salt; 32])) };
     let [alice, bob] = [people(2)[0].id(), people(2)[1].id()];
     let own = BTreeMap::from([(alice, head(5, 1))]);

@@ -82,7 +82,7 @@ fn later_body(guild: &Guild) -> Body {
 }
 
 #[test]
-fn a_link_never_goes_back_to_an_older_decision() {
+fn f28_a_link_never_goes_back_to_an_older_decision() {
     let guild = Guild::new(3);
     let pairing = guild.pairing();
     let (_, new) = judge(&pairing, &later(&guild, 500, 1), None).unwrap();

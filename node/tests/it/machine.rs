@@ -186,7 +186,7 @@ fn a_founder_who_forks_takes_no_key_and_no_decision_along() {
 }
 
 #[test]
-fn a_node_that_hears_from_others_what_it_said_and_forgot_listens_before_it_speaks() {
+fn f14_a_node_that_hears_what_it_said_and_forgot_listens_before_it_speaks() {
     let mut bus = Bus::new(3);
     bus.run(KEY);
     // A backup of its folder from before its last words is put back.

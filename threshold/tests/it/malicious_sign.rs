@@ -45,7 +45,7 @@ fn who_commits_and_then_is_silent_is_replaced_too() {
 }
 
 #[test]
-fn lying_shares_are_found_and_their_party_replaced() {
+fn a12_lying_shares_are_found_and_their_party_replaced() {
     let keys = testkit::keys(3, 5, 1);
     let tx = transaction(&keys.public.group(), &[([0, 0], None), ([1, 3], Some([4; 32]))]);
     let request = tx.request().unwrap();

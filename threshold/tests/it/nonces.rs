@@ -96,7 +96,7 @@ impl World {
 }
 
 #[test]
-fn no_nonce_signs_twice_whoever_asks_and_whoever_dies() {
+fn a13_no_nonce_signs_twice_whoever_asks_and_whoever_dies() {
     let mut rng = testkit::rng(11);
     let mut world = World::new();
     for _ in 0..12_000 {

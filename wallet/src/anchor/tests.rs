@@ -81,7 +81,7 @@ fn a_payment_settles_at_depth_six_and_not_before() {
 }
 
 #[test]
-fn another_decision_goes_on_with_the_heir() {
+fn f13_another_decision_goes_on_with_the_heir() {
     let (mut bench, [coin, _]) = Bench::funded();
     let [first, second, third] = [1, 2, 3].map(|seed| bench.decide(seed, 1_000, coin));
     for (decided, other) in [(&first, &second), (&second, &third)] {

@@ -49,7 +49,7 @@ fn assert_the_books_balance(bench: &Bench, indexes: u32) {
 }
 
 #[test]
-fn ten_replacements_follow_each_other_and_the_eleventh_is_refused() {
+fn f23_ten_replacements_follow_each_other_and_the_eleventh_is_refused() {
     let mut bench = Bench::funded();
     let anchor = anchor::choose(&bench.treasury.view(), &BTreeMap::new()).unwrap();
     let decided = bench.decide(1, 700_000, anchor);
