@@ -323,7 +323,13 @@ impl World {
     /// The share that `node` would give now; 0 for none.
     fn share(&self, view: &View, node: usize) -> u64 {
         let mut key = view.clone();
-        key.desks.iter_mut().for_each(|desk| desk.share = 0);
+        // Of the others only what came to them in time matters: it is what they state.
+        for (at, desk) in key.desks.iter_mut().enumerate() {
+            desk.share = 0;
+            if at != node {
+                (desk.shown, desk.lied, desk.late_yes, desk.late_no) = (0, false, false, false);
+            }
+        }
         key.unjustified = false;
         if let Some(known) = self.judged.lock().expect("one thread").get(&(node, key.clone())) {
             return *known;
