@@ -109,6 +109,33 @@ fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
+/// The first line of a plain-text ledger: a comment in all of them.
+fn heading(journal: &Journal) -> String {
+    format!("; Books of the treasury, told at height {}. Amounts are exact.", journal.height)
+}
+
+/// The entries that move something.
+fn moving(journal: &Journal) -> impl Iterator<Item = &JournalEntry> {
+    journal.entries.iter().filter(|entry| !entry.postings.is_empty())
+}
+
+/// Whether an entry is settled, as plain-text ledgers mark it.
+fn mark(entry: &JournalEntry) -> char {
+    if entry.depth >= SETTLED { '*' } else { '!' }
+}
+
+/// What was there before: the day, and two postings. None if there was nothing.
+fn opening(journal: &Journal) -> Option<(&str, [(&'static str, String); 2])> {
+    let day = journal.opening_date.as_deref().filter(|_| journal.opening_sat != 0)?;
+    Some((day, [(TREASURY, btc(journal.opening_sat)), (OPENING, btc(-journal.opening_sat))]))
+}
+
+/// The day of the last entry, or of the opening balance.
+fn last_day(journal: &Journal) -> Option<&str> {
+    let last = journal.entries.last().map(|entry| entry.date.as_str());
+    last.or(journal.opening_date.as_deref())
+}
+
 /// The prices of a journal's days, each once.
 fn prices(journal: &Journal) -> BTreeSet<(&str, &str)> {
     let priced = journal.entries.iter();

@@ -1,6 +1,8 @@
 //! A ledger of beancount, with the balance asserted: `bean-check` finds whatever is not right.
 
-use super::{COMMODITY, OPENING, SETTLED, TREASURY, accounts, btc, money, prices, title};
+use super::{
+    COMMODITY, TREASURY, accounts, btc, heading, last_day, mark, money, moving, opening, prices, title,
+};
 use crate::ledger::report::{Journal, JournalEntry, JournalPosting};
 use crate::price::parse_day;
 use std::fmt::{self, Write};
@@ -12,7 +14,7 @@ pub(super) fn write(journal: &Journal) -> String {
 }
 
 fn all(out: &mut String, journal: &Journal) -> fmt::Result {
-    writeln!(out, "; Books of the treasury, told at height {}. Amounts are exact.", journal.height)?;
+    writeln!(out, "{}", heading(journal))?;
     writeln!(out, "option \"title\" \"treasury\"")?;
     if let Some(currency) = &journal.currency {
         writeln!(out, "option \"operating_currency\" \"{currency}\"")?;
@@ -25,20 +27,18 @@ fn all(out: &mut String, journal: &Journal) -> fmt::Result {
     for (day, price) in prices(journal) {
         writeln!(out, "{day} price {COMMODITY} {price} {currency}")?;
     }
-    if journal.opening_sat != 0 {
-        writeln!(out, "\n{first} * \"opening balance\"")?;
-        writeln!(out, "  {}  {} {COMMODITY}", account(TREASURY), btc(journal.opening_sat))?;
-        writeln!(out, "  {}  {} {COMMODITY}", account(OPENING), btc(-journal.opening_sat))?;
+    if let Some((day, postings)) = opening(journal) {
+        writeln!(out, "\n{day} * \"opening balance\"")?;
+        for (name, amount) in postings {
+            writeln!(out, "  {}  {amount} {COMMODITY}", account(name))?;
+        }
     }
-    for entry in journal.entries.iter().filter(|entry| !entry.postings.is_empty()) {
-        self::entry(out, journal, entry)?;
-    }
-    closing(out, journal, first)
+    moving(journal).try_for_each(|entry| self::entry(out, journal, entry))?;
+    closing(out, journal)
 }
 
 fn entry(out: &mut String, journal: &Journal, entry: &JournalEntry) -> fmt::Result {
-    let mark = if entry.depth >= SETTLED { '*' } else { '!' };
-    writeln!(out, "\n{} {mark} {} ^{}", entry.date, string(&title(entry)), entry.txid)?;
+    writeln!(out, "\n{} {} {} ^{}", entry.date, mark(entry), string(&title(entry)), entry.txid)?;
     writeln!(out, "  kind: {}", string(&entry.kind))?;
     if let Some(height) = entry.height {
         writeln!(out, "  height: {height}")?;
@@ -63,9 +63,9 @@ fn posting(out: &mut String, journal: &Journal, posting: &JournalPosting) -> fmt
 }
 
 /// A balance of beancount is that of the beginning of a day, and exact only if it says so.
-fn closing(out: &mut String, journal: &Journal, first: &str) -> fmt::Result {
-    let last = journal.entries.last().map_or(first, |entry| &entry.date);
-    let Some(next) = parse_day(last).ok().and_then(time::Date::next_day) else { return Ok(()) };
+fn closing(out: &mut String, journal: &Journal) -> fmt::Result {
+    let last = last_day(journal).and_then(|last| parse_day(last).ok());
+    let Some(next) = last.and_then(time::Date::next_day) else { return Ok(()) };
     writeln!(out, "\n{next} balance {}  {} ~ 0 {COMMODITY}", account(TREASURY), btc(journal.closing_sat))
 }
 

@@ -1,7 +1,10 @@
 //! A journal of hledger: accounts and commodities declared, prices, entries, and the balance asserted, so
 //! that `hledger check --strict` finds whatever is not right.
 
-use super::{COMMODITY, OPENING, SETTLED, TREASURY, accounts, btc, money, one_line, prices, title};
+use super::{
+    COMMODITY, TREASURY, accounts, btc, heading, last_day, mark, money, moving, one_line, opening, prices,
+    title,
+};
 use crate::ledger::report::{Journal, JournalEntry, JournalPosting};
 use crate::price::Currency;
 use std::fmt::{self, Write};
@@ -13,7 +16,7 @@ pub(super) fn write(journal: &Journal) -> String {
 }
 
 fn all(out: &mut String, journal: &Journal) -> fmt::Result {
-    writeln!(out, "; Books of the treasury, told at height {}. Amounts are exact.", journal.height)?;
+    writeln!(out, "{}", heading(journal))?;
     writeln!(out, "commodity 1.00000000 {COMMODITY}")?;
     if let Some(currency) = journal.currency.as_deref().and_then(|code| code.parse::<Currency>().ok()) {
         let digits = usize::try_from(currency.minor_digits()).unwrap_or_default();
@@ -26,25 +29,18 @@ fn all(out: &mut String, journal: &Journal) -> fmt::Result {
     for (day, price) in prices(journal) {
         writeln!(out, "P {day} {COMMODITY} {price} {currency}")?;
     }
-    opening(out, journal)?;
-    for entry in journal.entries.iter().filter(|entry| !entry.postings.is_empty()) {
-        self::entry(out, journal, entry)?;
+    if let Some((day, postings)) = opening(journal) {
+        writeln!(out, "\n{day} * opening balance")?;
+        for (name, amount) in postings {
+            writeln!(out, "    {name}  {amount} {COMMODITY}")?;
+        }
     }
+    moving(journal).try_for_each(|entry| self::entry(out, journal, entry))?;
     closing(out, journal)
 }
 
-fn opening(out: &mut String, journal: &Journal) -> fmt::Result {
-    let Some(day) = journal.opening_date.as_deref().filter(|_| journal.opening_sat != 0) else {
-        return Ok(());
-    };
-    writeln!(out, "\n{day} * opening balance")?;
-    writeln!(out, "    {TREASURY}  {} {COMMODITY}", btc(journal.opening_sat))?;
-    writeln!(out, "    {OPENING}  {} {COMMODITY}", btc(-journal.opening_sat))
-}
-
 fn entry(out: &mut String, journal: &Journal, entry: &JournalEntry) -> fmt::Result {
-    let mark = if entry.depth >= SETTLED { '*' } else { '!' };
-    writeln!(out, "\n{} {mark} ({}) {}", entry.date, entry.txid, description(&title(entry)))?;
+    writeln!(out, "\n{} {} ({}) {}", entry.date, mark(entry), entry.txid, description(&title(entry)))?;
     write!(out, "    ; kind:{}", entry.kind)?;
     if let Some(height) = entry.height {
         write!(out, ", height:{height}")?;
@@ -66,8 +62,7 @@ fn posting(out: &mut String, journal: &Journal, posting: &JournalPosting) -> fmt
 }
 
 fn closing(out: &mut String, journal: &Journal) -> fmt::Result {
-    let last = journal.entries.last().map(|entry| &entry.date).or(journal.opening_date.as_ref());
-    let Some(day) = last else { return Ok(()) };
+    let Some(day) = last_day(journal) else { return Ok(()) };
     writeln!(out, "\n{day} * closing balance")?;
     writeln!(out, "    {TREASURY}  0 {COMMODITY} = {} {COMMODITY}", btc(journal.closing_sat))
 }
