@@ -19,7 +19,7 @@ mod witness;
 pub use ballot::{Approvals, Ballot, Choice};
 pub use budget::{Budget, BudgetError, Disburse, DrawError};
 pub use closing::{closes_due, statement};
-pub use distribute::{Basis, Distribute, Work, divide, outputs};
+pub use distribute::{Basis, Carried, Distribute, Work, divide, outputs};
 pub use epoch_change::{EpochChange, EpochChangeError, RollEntry};
 pub use exit::{Exit, exit_id};
 pub use options::{OPTIONS_MAX, Options, OptionsError};

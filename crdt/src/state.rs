@@ -290,7 +290,9 @@ impl ProposalState {
         let sat = |amount: Option<Amount>| amount.map_or(u64::MAX, Amount::to_sat);
         match &self.proposal.effect {
             Effect::Spend(spend) => Some(sat(spend.total())),
-            Effect::Distribute(distribute) => Some(distribute.total.to_sat()),
+            Effect::Distribute(distribute) => {
+                Some(sat(Payable::total(distribute)).max(distribute.total.to_sat()))
+            }
             Effect::Choose(Options::Spend(all)) => all.iter().map(|spend| sat(spend.total())).max(),
             Effect::Budget(budget) => Some(sat(budget.most(self.height))),
             _ => None,
@@ -452,6 +454,32 @@ impl State {
         let values = decided.filter_map(|(id, proposal)| Some((*id, proposal, proposal.setting()?)));
         let values = values.filter(|(id, _, setting)| setting.key() == *key && self.cancelled(id).is_none());
         values.max_by_key(|(id, proposal, _)| (proposal.close, *id))
+    }
+
+    /// The last distribution by shares that was paid and hands on, and what it left to whom, in satoshis.
+    #[must_use]
+    pub fn carried(&self) -> (Option<ProposalId>, BTreeMap<MemberId, u64>) {
+        let paid = self.proposals.iter().filter_map(|(id, proposal)| {
+            let settled = proposal.settled.as_ref().filter(|settled| settled.how == How::Paid)?;
+            let Effect::Distribute(distribute) = &proposal.proposal.effect else { return None };
+            Some(((settled.height, *id), distribute.carried()?))
+        });
+        let last = paid.max_by_key(|(order, _)| *order);
+        last.map_or_else(Default::default, |((_, id), carried)| (Some(id), carried.left.clone()))
+    }
+
+    /// The coins that are frozen by decision.
+    #[must_use]
+    pub fn frozen(&self) -> BTreeSet<OutPoint> {
+        let coins = self.proposals.values().filter_map(|proposal| match proposal.setting() {
+            Some(Setting::Coin { outpoint, .. }) if proposal.decided().is_some() => Some(*outpoint),
+            _ => None,
+        });
+        let holds = |outpoint: &OutPoint| {
+            let value = self.setting(&SettingKey::Coin(*outpoint)).map(|(.., setting)| setting);
+            matches!(value, Some(Setting::Coin { frozen: true, .. }))
+        };
+        coins.collect::<BTreeSet<_>>().into_iter().filter(holds).collect()
     }
 
     /// t: how many co-signers sign.

@@ -7,7 +7,7 @@ use super::{Effect, Output, Payable};
 use crate::bounded;
 use crate::certificate::Decidable;
 use crate::hash::Digest;
-use crate::id::{EntryId, MemberId};
+use crate::id::{EntryId, MemberId, ProposalId};
 use crate::limits::{ENTRY_MAX, MEMBERS_MAX};
 use bitcoin::{Amount, OutPoint, ScriptBuf};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// A distribution, written out to the satoshi.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribute {
-    /// What is divided. More than the outputs add up to by what falls below dust: the ledger carries that.
+    /// What is divided. More than the outputs add up to by what falls below dust, which [`Carried`] hands on.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub total: Amount,
     /// Who gets how much, in the order of the transaction.
@@ -42,6 +42,18 @@ pub enum Basis {
         /// Which work.
         work: Work,
     },
+    /// The weights of the roll, and what the distribution before left: parts too small to be paid.
+    Carried(Carried),
+}
+
+/// What distributions by shares hand on, so that no satoshi of a part is lost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The distribution whose rest this one takes up: the last that was paid; none if it is the first.
+    pub after: Option<ProposalId>,
+    /// What this one leaves, in satoshis: parts below dust, and what is owed to who has left.
+    #[serde(deserialize_with = "bounded::map::<_, _, _, MEMBERS_MAX>")]
+    pub left: BTreeMap<MemberId, u64>,
 }
 
 /// The receipts that a distribution counts.
@@ -91,12 +103,40 @@ pub fn outputs<'a>(
     parts.iter().filter_map(output).collect()
 }
 
+/// What `parts` and what was left `before` come to: the outputs of those for whom it is enough, in the
+/// order of the keys, and what is left of all others, in satoshis.
+#[must_use]
+pub(crate) fn carry<'a>(
+    mut parts: BTreeMap<MemberId, Amount>,
+    before: &BTreeMap<MemberId, u64>,
+    payout: impl Fn(&MemberId) -> Option<&'a ScriptBuf>,
+) -> (Vec<Output>, BTreeMap<MemberId, u64>) {
+    for (member, sat) in before {
+        let part = parts.entry(*member).or_insert(Amount::ZERO);
+        *part = part.checked_add(Amount::from_sat(*sat)).unwrap_or(Amount::MAX_MONEY);
+    }
+    let paid = outputs(&parts, &payout);
+    let small = parts.iter().filter(|(member, part)| {
+        payout(member).is_none_or(|script| **part < script.minimal_non_dust()) && **part > Amount::ZERO
+    });
+    (paid, small.map(|(member, part)| (*member, part.to_sat())).collect())
+}
+
 impl Distribute {
+    /// What it hands on and from where it took it up, if it does.
+    #[must_use]
+    pub const fn carried(&self) -> Option<&Carried> {
+        match &self.basis {
+            Basis::Carried(carried) => Some(carried),
+            Basis::Shares | Basis::Work(_) | Basis::Mixed { .. } => None,
+        }
+    }
+
     /// The work it counts, if any.
     #[must_use]
     pub const fn work(&self) -> Option<&Work> {
         match &self.basis {
-            Basis::Shares => None,
+            Basis::Shares | Basis::Carried(_) => None,
             Basis::Work(work) | Basis::Mixed { work, .. } => Some(work),
         }
     }
@@ -139,5 +179,30 @@ mod tests {
             assert_eq!(parts, expected, "{total} by {shares:?}");
         }
         assert!(divide(Amount::ONE_BTC, &BTreeMap::from([(1, 0)])).is_empty(), "no shares, no parts");
+    }
+
+    #[test]
+    fn what_is_too_small_is_handed_on_until_it_is_enough() {
+        let people = crate::testkit::people(3);
+        let ids: Vec<MemberId> = people.iter().map(crate::testkit::Person::id).collect();
+        let script = crate::testkit::payee(1);
+        let dust = script.minimal_non_dust().to_sat();
+        let shares = BTreeMap::from([(ids[0], 1_000), (ids[1], 1)]);
+        // the third left and is owed something for ever
+        let mut before = BTreeMap::from([(ids[2], 5)]);
+        let (mut paid, mut divided) = (0, 5);
+        for round in 1..=20_u64 {
+            let total = Amount::from_sat(100_100 + round);
+            let payout = |id: &MemberId| (*id != ids[2]).then_some(&script);
+            let (outputs, left) = carry(divide(total, &shares), &before, payout);
+            assert!(outputs.iter().all(|output| output.amount.to_sat() >= dust), "round {round}");
+            assert!(left.values().all(|sat| *sat < dust));
+            paid += outputs.iter().map(|output| output.amount.to_sat()).sum::<u64>();
+            divided += total.to_sat();
+            assert_eq!(paid + left.values().sum::<u64>(), divided, "not a satoshi is lost");
+            before = left;
+        }
+        assert!(paid > 20 * 100_100, "the small part was paid when it was enough");
+        assert_eq!(before.get(&ids[2]), Some(&5));
     }
 }

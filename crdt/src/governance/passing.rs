@@ -286,8 +286,17 @@ fn check_numbers(state: &State, distribute: &Distribute) -> Result<(), NotPassin
     }
     let units = state.members.keys().map(|member| (*member, state.units(member)));
     let parts = distribute::divide(distribute.total, &units.filter(|(_, units)| *units > 0).collect());
-    let outputs = distribute::outputs(&parts, |member| Some(&state.members.get(member)?.payout));
-    let same = outputs == distribute.outputs;
+    let payout = |member: &MemberId| Some(&state.members.get(member)?.payout);
+    let same = match distribute.carried() {
+        None => distribute::outputs(&parts, payout) == distribute.outputs,
+        Some(carried) => {
+            let (after, before) = state.carried();
+            if carried.after != after {
+                return Err(NotPassing::Numbers("another distribution was paid before it: propose it anew"));
+            }
+            distribute::carry(parts, &before, payout) == (distribute.outputs.clone(), carried.left.clone())
+        }
+    };
     if same { Ok(()) } else { Err(NotPassing::Numbers("its outputs are not the roll's parts of its total")) }
 }
 

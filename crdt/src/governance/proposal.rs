@@ -160,7 +160,17 @@ impl Effect {
 
 fn check_distribute(distribute: &Distribute) -> Result<(), EffectError> {
     spend::check(&distribute.outputs)?;
-    if spend::total(&distribute.outputs).is_none_or(|sum| sum > distribute.total) {
+    let paid = spend::total(&distribute.outputs).ok_or(EffectError::Total)?;
+    let adds_up = match distribute.carried() {
+        // what is carried comes to it: how much, the fold knows
+        Some(carried) => {
+            let left = carried.left.values().try_fold(0_u64, |sum, sat| sum.checked_add(*sat));
+            left.and_then(|left| left.checked_add(paid.to_sat()))
+                .is_some_and(|all| all >= distribute.total.to_sat())
+        }
+        None => paid <= distribute.total,
+    };
+    if !adds_up {
         return Err(EffectError::Total);
     }
     if let super::Basis::Mixed { work_percent, .. } = &distribute.basis

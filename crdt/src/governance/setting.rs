@@ -5,6 +5,7 @@ use crate::certificate::Decidable;
 use crate::hash::Digest;
 use crate::mining::MiningPolicy;
 use crate::text::{Line, Note};
+use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
 /// A value of the guild that a decision sets.
@@ -19,6 +20,13 @@ pub enum Setting {
         /// What holds.
         value: Note,
     },
+    /// Whether a coin of the treasury is frozen: no co-signer builds or signs what spends it.
+    Coin {
+        /// The coin.
+        outpoint: OutPoint,
+        /// Frozen, or free again.
+        frozen: bool,
+    },
 }
 
 /// Which setting: of each the register keeps one value.
@@ -28,6 +36,8 @@ pub enum SettingKey {
     Mining,
     /// See [`Setting::House`], by name.
     House(Line),
+    /// See [`Setting::Coin`].
+    Coin(OutPoint),
 }
 
 impl Setting {
@@ -37,6 +47,7 @@ impl Setting {
         match self {
             Self::Mining(_) => SettingKey::Mining,
             Self::House { name, .. } => SettingKey::House(name.clone()),
+            Self::Coin { outpoint, .. } => SettingKey::Coin(*outpoint),
         }
     }
 }
@@ -46,6 +57,7 @@ impl std::fmt::Display for SettingKey {
         match self {
             Self::Mining => f.write_str("mining"),
             Self::House(name) => write!(f, "house rule '{}'", name.as_str()),
+            Self::Coin(outpoint) => write!(f, "coin {outpoint}"),
         }
     }
 }

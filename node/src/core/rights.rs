@@ -116,5 +116,6 @@ fn words(setting: &Setting) -> String {
             format!("{:?}, paid to the {:?}", policy.mode, policy.payout).to_lowercase()
         }
         Setting::House { value, .. } => value.to_string(),
+        Setting::Coin { frozen, .. } => if *frozen { "frozen" } else { "free" }.to_owned(),
     }
 }
