@@ -7,6 +7,7 @@ use crdt::charter::Birth;
 use crdt::{Charter, Height, ProposalId};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use wallet::ChangeSet;
 use wallet::chain::filters::Peers;
 use wallet::chain::{
     self, BroadcastError, ChainError, Cross, Electrum, Esplora, Filters, FullNode, Health, News as Found,
@@ -37,6 +38,8 @@ pub struct Update {
     pub fee_rate: Option<u64>,
     /// How the sources are.
     pub health: Health,
+    /// What the sources learnt for themselves, to be stored.
+    pub checked: Option<ChangeSet>,
 }
 
 impl Update {
@@ -45,7 +48,8 @@ impl Update {
     pub fn at(height: Height, hash: BlockHash) -> Self {
         let tip = Some(chain::Tip { height, hash, time: u32::MAX });
         let source = SourceHealth { name: "bitcoind".to_owned(), tip, progress: None, decides: true };
-        Self { tip: (height, hash), found: Found::default(), fee_rate: None, health: Health::of(source) }
+        let (found, health) = (Found::default(), Health::of(source));
+        Self { tip: (height, hash), found, fee_rate: None, health, checked: None }
     }
 }
 
@@ -56,6 +60,8 @@ pub enum Question {
     Poll(Option<Box<Position>>, bool),
     /// Send a payment of this decision.
     Broadcast(ProposalId, Transaction),
+    /// Take up what was stored of [`Update::checked`]. There is no answer.
+    Remember(Box<ChangeSet>),
 }
 
 /// What it answers.
@@ -131,7 +137,9 @@ pub fn start(config: &Config, charter: &Charter) -> (mpsc::Sender<Question>, mps
     let mut thread = Thread { source, polls: 0, fee_rate: None, lost: None };
     std::thread::spawn(move || {
         while let Some(question) = questions.blocking_recv() {
-            if tell.blocking_send(thread.answer(question)).is_err() {
+            if let Some(answer) = thread.answer(question)
+                && tell.blocking_send(answer).is_err()
+            {
                 return;
             }
         }
@@ -157,11 +165,15 @@ fn now() -> Instant {
 }
 
 impl Thread {
-    fn answer(&mut self, question: Question) -> News {
+    fn answer(&mut self, question: Question) -> Option<News> {
         match question {
-            Question::Poll(position, anew) => self.poll_in_time(position.as_deref(), anew),
+            Question::Poll(position, anew) => Some(self.poll_in_time(position.as_deref(), anew)),
             Question::Broadcast(decision, transaction) => {
-                News::Broadcast(decision, self.broadcast(&transaction))
+                Some(News::Broadcast(decision, self.broadcast(&transaction)))
+            }
+            Question::Remember(stored) => {
+                self.source.remember(*stored);
+                None
             }
         }
     }
@@ -196,7 +208,8 @@ impl Thread {
         if let Some((height, hash)) = found.end().filter(|_| !found.more) {
             tip = chain::Tip { height, hash, ..tip }; // a block came since we asked
         }
-        Ok(Update { tip: (tip.height, tip.hash), found, fee_rate: self.fee_rate, health })
+        let checked = self.source.take_staged();
+        Ok(Update { tip: (tip.height, tip.hash), found, fee_rate: self.fee_rate, health, checked })
     }
 
     fn broadcast(&mut self, transaction: &Transaction) -> Result<(), String> {

@@ -12,6 +12,7 @@ mod commands;
 mod custody;
 mod decided;
 mod decisions;
+mod exits;
 mod explain;
 mod forecast;
 mod given;
@@ -359,6 +360,9 @@ impl Node {
         self.closes_may_be_due |= !changes.is_empty();
         let proposed = changes.iter().any(|change| matches!(change, Change::Proposed(_)));
         self.tell(changes);
+        if self.view.get().is_some_and(|view| *view.frozen() != self.state().frozen()) {
+            self.view.take(); // by a decision
+        }
         if proposed {
             self.follow_chain(); // its payment may be on the chain already
             self.alarms_at = None;

@@ -38,6 +38,8 @@ struct Daemon {
     journal: Journal,
     store: Store,
     wallet: wallet::Store,
+    /// What a second chain source told.
+    checked: wallet::Store,
     net: mpsc::Sender<net::Command>,
     chain: mpsc::Sender<chain::Question>,
     replies: HashMap<u64, oneshot::Sender<Outcome<Answer>>>,
@@ -186,6 +188,13 @@ impl Daemon {
             tracing::warn!(target: "guild::wallet", %error, "the wallet is read from the chain again");
             wallet.clear().map(|()| None)
         });
+        let mut checked = wallet::Store::open_check(store.db()).map_err(|error| fail(&error))?;
+        match checked.load() {
+            // a new channel has room
+            Ok(Some(stored)) => drop(ends.chain.try_send(chain::Question::Remember(Box::new(stored)))),
+            Ok(None) => {}
+            Err(_) => checked.clear().map_err(|error| fail(&error))?, // it is told again
+        }
         let verifier = Verifier::new(&charter);
         let me = MemberId::from(&keystore.member().verifying_key());
         let own = records.iter().filter_map(|record| match record {
@@ -224,6 +233,7 @@ impl Daemon {
             journal,
             store,
             wallet,
+            checked,
             net: ends.net,
             chain: ends.chain,
             replies: HashMap::new(),
@@ -246,7 +256,11 @@ impl Daemon {
 
     fn on_news(&mut self, news: News) -> Outcome<()> {
         match news {
-            News::Update(update) => {
+            News::Update(mut update) => {
+                if let Some(changes) = update.checked.take() {
+                    let kept = self.checked.append(&changes);
+                    kept.map_err(|error| Failure::because("the wallet's database", error))?;
+                }
                 let more = update.found.more;
                 self.polling = false;
                 self.feed(Input::Chain(update))?;

@@ -20,6 +20,8 @@ use bitcoin::{OutPoint, Transaction, Txid};
 use crdt::limits::{DEPTH, LEAST_COIN_SAT};
 use crdt::state::{How, Settled};
 use crdt::{ChainFacts, Height, ProposalId};
+use std::cell::LazyCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The output of a treasury transaction that inherits the lineages of the coins it spends.
@@ -103,17 +105,21 @@ pub enum AnchorError {
     None,
 }
 
-/// Choose the anchor of a new proposal: the largest coin that no lineage of `open` decisions stands on,
-/// or, if there is none, the largest that one does. Equal views choose equally.
+/// Choose the anchor of a new proposal: the largest coin that no lineage of `open` decisions stands on and
+/// that is not to be left alone, or, if there is none, the largest that one does, or any. Never a frozen
+/// one. Equal views choose equally.
 ///
 /// # Errors
 ///
 /// [`AnchorError::None`] if no coin is fit.
 pub fn choose(view: &View, open: &BTreeMap<ProposalId, Line>) -> Result<OutPoint, AnchorError> {
     let taken = tips(view, open);
-    let fit = view.unspent().filter(|coin| fit(view, coin).is_ok());
-    let rank =
-        |coin: &&Coin| (taken.contains(&coin.outpoint), std::cmp::Reverse(coin.output.value), coin.outpoint);
+    let fit =
+        view.unspent().filter(|coin| fit(view, coin).is_ok() && !view.frozen().contains(&coin.outpoint));
+    let rank = |coin: &&Coin| {
+        let alone = view.left_alone().contains(&coin.outpoint);
+        (alone, taken.contains(&coin.outpoint), Reverse(coin.output.value), coin.outpoint)
+    };
     fit.min_by_key(rank).map(|coin| coin.outpoint).ok_or(AnchorError::None)
 }
 
@@ -158,19 +164,19 @@ fn fit<'a>(view: &View, coin: &'a Coin) -> Result<&'a Coin, AnchorError> {
 /// [`MEMPOOL`], [`CONFIRMED`] or [`BURIED`].
 #[must_use]
 pub fn lineage(view: &View, decision: ProposalId, anchor: OutPoint, least: Height) -> Lineage {
-    let paid = marker::marker(view.guild(), decision);
-    let closed = marker::closing(view.guild(), decision);
+    let paid = LazyCell::new(|| marker::marker(view.guild(), decision));
+    let closed = LazyCell::new(|| marker::closing(view.guild(), decision));
     walk(view, anchor, least, |transaction, end| {
-        if marker::carries(transaction, paid) {
+        if marker::carries(transaction, *paid) {
             Some(Lineage::Paid(end))
         } else {
-            marker::carries(transaction, closed).then_some(Lineage::Closed(end))
+            marker::carries(transaction, *closed).then_some(Lineage::Closed(end))
         }
     })
 }
 
 /// Go from `anchor` from heir to heir until `ends` says that a transaction ends the lineage, or it leaves
-/// the treasury, or nothing spends the tip.
+/// the treasury, or nothing spends the tip. Transactions that carry no marker are not asked about.
 fn walk(
     view: &View,
     anchor: OutPoint,
@@ -188,7 +194,8 @@ fn walk(
         if !spender.key_path {
             return Lineage::Lost(end);
         }
-        if let Some(ended) = ends(&seen.transaction, end) {
+        let marked = marker::says_something(&seen.transaction);
+        if let Some(ended) = marked.then(|| ends(&seen.transaction, end)).flatten() {
             return ended;
         }
         match heir(view, spender.txid) {

@@ -20,6 +20,7 @@ mod error;
 pub mod esplora;
 pub mod filters;
 pub mod health;
+mod pass;
 pub mod work;
 
 pub use bitcoind::{Bitcoind, Follow, FullNode};
@@ -31,6 +32,7 @@ pub use filters::Filters;
 pub use health::{Disagreement, Health, Progress, SourceHealth};
 
 use crate::View;
+use crate::treasury::ChangeSet;
 use bdk_wallet::Update;
 use bdk_wallet::chain::{BlockId, CheckPoint, ConfirmationBlockTime, TxUpdate};
 use bitcoin::block::Header;
@@ -95,7 +97,7 @@ pub struct Position {
 pub struct Delta {
     /// The best chain, as far as it matters: every block that holds a transaction of ours, and the tip.
     pub chain: CheckPoint,
-    /// Transactions, and where they were confirmed.
+    /// Transactions, and where they were confirmed. Those of one block come in its order.
     pub transactions: TxUpdate<ConfirmationBlockTime>,
 }
 
@@ -204,6 +206,14 @@ pub trait Source: fmt::Debug + Send {
     fn block(&mut self, hash: BlockHash) -> Result<Block, ChainError> {
         Err(gives_no(self.name(), "whole blocks", hash))
     }
+
+    /// What it learnt for itself since the last call: to be stored, and given back after a start.
+    fn take_staged(&mut self) -> Option<ChangeSet> {
+        None
+    }
+
+    /// Take up what [`Source::take_staged`] gave before the start.
+    fn remember(&mut self, _stored: ChangeSet) {}
 
     /// How it is. Asks it for its tip.
     fn health(&mut self) -> Health {

@@ -18,6 +18,7 @@ pub use entry::{Bound, Entry, Kind, NotABound, Period, Posting, When};
 pub use knowledge::{Decision, Knowledge, Labels, Payee};
 
 use crate::anchor::{self, Line, Lineage};
+use crate::marker;
 use crate::view::View;
 use bitcoin::{Transaction, Txid};
 use classify::Classifier;
@@ -108,12 +109,10 @@ impl Ledger {
     fn decided(&self, view: &View, txid: Txid, transaction: &Transaction) -> Option<Kind> {
         let markers = self.markers.get_or_init(|| Arc::new(self.knowledge.markers(self.guild)));
         let marked = transaction.output.iter().find_map(|output| {
-            // OP_RETURN, then a push of 32 bytes (`marker::output`) or of 64 (`marker::draw_output`)
-            let bytes = output.script_pubkey.as_bytes();
-            let marker = bytes.strip_prefix(&[0x6a, 0x20]).and_then(|bytes| bytes.try_into().ok());
-            let marker: Option<[u8; 32]> = marker;
+            let marker = marker::pushed(output);
             let named = marker.map(|marker| markers.get(&marker).into_iter().flatten().collect::<Vec<_>>());
-            named.or_else(|| bytes.starts_with(&[0x6a, 0x40]).then(|| self.knowledge.budgets().collect()))
+            // what a draw carries is longer
+            named.or_else(|| output.script_pubkey.is_op_return().then(|| self.knowledge.budgets().collect()))
         })?;
         ends(view, &self.knowledge, marked).remove(&txid)
     }

@@ -43,14 +43,13 @@ pub mod view;
 pub mod testkit;
 
 pub use anchor::{Line, Lineage};
-pub use bdk_wallet::ChangeSet;
 pub use bdk_wallet::chain::{BlockId, CheckPoint};
 pub use error::Error;
 pub use finish::finish;
 pub use policy::{CheckedTx, Violation};
 pub use spend::{Outline, Params, Purpose, Unsigned};
 pub use store::Store;
-pub use treasury::Treasury;
+pub use treasury::{ChangeSet, Treasury};
 pub use view::{Balance, Coin, View};
 
 /// Where a key lies below the group key: keychain (0 receives, 1 takes change), then index.

@@ -3,9 +3,10 @@
 //! It makes "T pays D" a fact of the transaction itself, so that two payments of different decisions with
 //! equal outputs are never mistaken for each other.
 
-use bitcoin::script::Instruction;
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use crdt::{Digest, EntryId, GuildId, ProposalId};
+use std::sync::LazyLock;
 
 /// The tag of the marker of a payment.
 pub const PAYMENT_TAG: &str = "hashguild/marker/v1";
@@ -17,28 +18,52 @@ pub const DRAW_TAG: &str = "hashguild/draw/v1";
 /// The tag of the marker of a distribution by work.
 pub const WORK_TAG: &str = "hashguild/work/v1";
 
+/// The first byte of an output that nobody can spend.
+const OP_RETURN: u8 = bitcoin::opcodes::all::OP_RETURN.to_u8();
+
+/// A hash that has taken its tag, as [`Digest::tagged`] does: there are many markers and few tags.
+type Begun = LazyLock<sha256::HashEngine>;
+static PAYMENT: Begun = LazyLock::new(|| begun(PAYMENT_TAG));
+static CLOSE: Begun = LazyLock::new(|| begun(CLOSE_TAG));
+static DRAW: Begun = LazyLock::new(|| begun(DRAW_TAG));
+static WORK: Begun = LazyLock::new(|| begun(WORK_TAG));
+
+fn begun(tag: &str) -> sha256::HashEngine {
+    let tag = sha256::Hash::hash(tag.as_bytes());
+    let mut engine = sha256::HashEngine::default();
+    engine.input(tag.as_byte_array());
+    engine.input(tag.as_byte_array());
+    engine
+}
+
+fn tagged(begun: &Begun, parts: &[&[u8]]) -> [u8; 32] {
+    let mut engine = sha256::HashEngine::clone(begun);
+    parts.iter().for_each(|part| engine.input(part));
+    sha256::Hash::from_engine(engine).to_byte_array()
+}
+
 /// The marker of the payment of `decision`: a tagged hash of guild and decision.
 #[must_use]
 pub fn marker(guild: GuildId, decision: ProposalId) -> [u8; 32] {
-    Digest::tagged(PAYMENT_TAG, &[&guild.to_bytes(), &decision.to_bytes()]).0
+    tagged(&PAYMENT, &[&guild.to_bytes(), &decision.to_bytes()])
 }
 
 /// The marker of the closing move that ends `decision` without paying it.
 #[must_use]
 pub fn closing(guild: GuildId, decision: ProposalId) -> [u8; 32] {
-    Digest::tagged(CLOSE_TAG, &[&guild.to_bytes(), &decision.to_bytes()]).0
+    tagged(&CLOSE, &[&guild.to_bytes(), &decision.to_bytes()])
 }
 
 /// The first half of what draw `number` of `budget` carries; the Disburse entry's id follows it.
 #[must_use]
 pub fn draw(guild: GuildId, budget: ProposalId, number: u32) -> [u8; 32] {
-    Digest::tagged(DRAW_TAG, &[&guild.to_bytes(), &budget.to_bytes(), &number.to_be_bytes()]).0
+    tagged(&DRAW, &[&guild.to_bytes(), &budget.to_bytes(), &number.to_be_bytes()])
 }
 
 /// The marker of distribution by work number `number` of the guild.
 #[must_use]
 pub fn work(guild: GuildId, number: u32) -> [u8; 32] {
-    Digest::tagged(WORK_TAG, &[&guild.to_bytes(), &number.to_be_bytes()]).0
+    tagged(&WORK, &[&guild.to_bytes(), &number.to_be_bytes()])
 }
 
 /// The output that a draw carries: which draw it is, and which entry asked for it.
@@ -55,9 +80,8 @@ pub fn draw_output(marker: [u8; 32], disburse: EntryId) -> TxOut {
 #[must_use]
 pub fn drawn(transaction: &Transaction, marker: [u8; 32]) -> Option<EntryId> {
     transaction.output.iter().find_map(|output| {
-        let mut pushed = output.script_pubkey.is_op_return().then(|| output.script_pubkey.instructions())?;
-        let Some(Ok(Instruction::PushBytes(bytes))) = pushed.nth(1) else { return None };
-        let (first, second) = bytes.as_bytes().split_at_checked(32)?;
+        let pushed = output.script_pubkey.as_bytes().strip_prefix(&[OP_RETURN, 64])?;
+        let (first, second) = pushed.split_at_checked(32)?;
         let id = <[u8; 32]>::try_from(second).ok()?;
         (first == marker).then_some(EntryId(Digest(id)))
     })
@@ -72,8 +96,18 @@ pub fn output(marker: [u8; 32]) -> TxOut {
 /// Whether one of the outputs of `transaction` is `marker`'s.
 #[must_use]
 pub fn carries(transaction: &Transaction, marker: [u8; 32]) -> bool {
-    let script = ScriptBuf::new_op_return(marker);
-    transaction.output.iter().any(|output| output.script_pubkey == script)
+    transaction.output.iter().any(|output| pushed(output) == Some(marker))
+}
+
+/// The marker that an output carries, whatever it is of. What a draw carries is none: it is longer.
+#[must_use]
+pub fn pushed(output: &TxOut) -> Option<[u8; 32]> {
+    output.script_pubkey.as_bytes().strip_prefix(&[OP_RETURN, 32])?.try_into().ok()
+}
+
+/// Whether `transaction` says anything at all: most do not, and need not be asked what.
+pub(crate) fn says_something(transaction: &Transaction) -> bool {
+    transaction.output.iter().any(|output| output.script_pubkey.is_op_return())
 }
 
 #[cfg(test)]

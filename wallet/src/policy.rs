@@ -122,7 +122,7 @@ pub fn check<'a>(
     view: &View,
     terms: impl Into<Terms>,
 ) -> Result<CheckedTx, Box<Violation>> {
-    let outline = spend::payment(decided, view).map_err(Violation::from)?;
+    let outline = spend::payment(decided, view).map_err(Violation::Outline)?;
     judge(transaction, &outline, view, &terms.into())
 }
 

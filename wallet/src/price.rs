@@ -188,6 +188,18 @@ pub fn day_of(unix: u64) -> Date {
     time.map_or(Date::MAX, OffsetDateTime::date)
 }
 
+/// The same as a number of days since 1970: where many are compared.
+pub(crate) const fn unix_day(unix: u64) -> u64 {
+    unix / 86_400
+}
+
+/// How many days after the first of 1970 a day is; 0 for days before.
+pub(crate) fn days_since_1970(day: Date) -> u64 {
+    /// The Julian day of 1970-01-01.
+    const FIRST: i32 = 2_440_588;
+    u64::try_from(day.to_julian_day() - FIRST).unwrap_or_default()
+}
+
 /// Read a day: `YYYY-MM-DD`.
 ///
 /// # Errors

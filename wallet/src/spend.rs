@@ -31,13 +31,11 @@ pub use seal::{Succession, seal};
 pub use sweep::{HOOK_SAT, batches, sweep};
 
 use crate::Path;
-use crate::anchor::{AnchorError, Lineage};
 use crate::fee;
 use crate::view::Coin;
 use bitcoin::{Amount, OutPoint, Sequence, Transaction, TxOut, Txid};
+use crdt::Height;
 use crdt::charter::FeeCap;
-use crdt::governance::SpendError;
-use crdt::{GuildId, Height};
 use std::collections::BTreeSet;
 
 /// Inputs of one transaction at most: one signing ceremony carries no more.
@@ -96,18 +94,9 @@ pub struct Unsigned {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// Decided by another guild.
-    #[error("decided by guild {0}, which this treasury is not of")]
-    Guild(GuildId),
-    /// What was decided cannot be paid.
+    /// There is no such transaction, whatever coins and fee.
     #[error(transparent)]
-    Spend(#[from] SpendError),
-    /// The anchor does not carry a lineage, maybe not yet.
-    #[error(transparent)]
-    Anchor(#[from] AnchorError),
-    /// Paid, closed or lost already.
-    #[error("the decision's lineage has ended: {0:?}")]
-    Ended(Lineage),
+    Outline(#[from] NoOutline),
     /// The tip is spent in the mempool: by a version of this transaction, which only a bump replaces, or
     /// by something else, which has to confirm first.
     #[error("{txid} in the mempool spends the coin that has to be spent first")]
@@ -115,33 +104,11 @@ pub enum BuildError {
         /// The transaction in the mempool.
         txid: Txid,
     },
-    /// The tip is in no block, or a block reward that is not mature.
-    #[error("{0}, which has to be spent first, cannot be spent yet")]
-    Tip(OutPoint),
-    /// The budget does not allow this draw.
+    /// The draw, with its fee, is above what the budget's period has left.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// A distribution by work is not the next of its sequence.
-    #[error("distribution by work number {found} is not the next, {expected}")]
-    Number {
-        /// The next.
-        expected: u32,
-        /// What was decided.
-        found: u32,
-    },
-    /// A distribution by work names another coin than the guild anchor.
-    #[error("{found} is not the guild anchor, which is {expected:?}")]
-    GuildAnchor {
-        /// The guild anchor, if there is one yet.
-        expected: Option<OutPoint>,
-        /// What was decided.
-        found: OutPoint,
-    },
-    /// No coin is due.
-    #[error("no coin is due to be moved")]
-    Nothing,
-    /// The member of this node froze the coin that has to be spent.
-    #[error("{0}, which has to be spent first, is frozen on this node")]
+    /// The guild froze the coin that has to be spent.
+    #[error("{0}, which has to be spent first, is frozen")]
     Frozen(OutPoint),
     /// Not enough coins.
     #[error("{needed} needed with fee and change, {available} available, {immature} not mature yet")]
@@ -175,22 +142,6 @@ pub enum BuildError {
         /// The view's tip.
         tip: Height,
     },
-}
-
-impl From<NoOutline> for BuildError {
-    fn from(why: NoOutline) -> Self {
-        match why {
-            NoOutline::Guild { found, .. } => Self::Guild(found),
-            NoOutline::Decision(error) => Self::Spend(error),
-            NoOutline::Anchor(error) => Self::Anchor(error),
-            NoOutline::Ended(lineage) => Self::Ended(lineage),
-            NoOutline::Tip(outpoint) => Self::Tip(outpoint),
-            NoOutline::Draw(error) => Self::Draw(error),
-            NoOutline::Number { expected, found } => Self::Number { expected, found },
-            NoOutline::GuildAnchor { expected, found } => Self::GuildAnchor { expected, found },
-            NoOutline::Nothing => Self::Nothing,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 //! sled is no safe place (protocol §12), and need not be one here: all of it comes back from Bitcoin. A
 //! store that cannot be read is cleared, and the treasury walks the chain again.
 
-use bdk_wallet::ChangeSet;
-use bdk_wallet::chain::Merge as _;
+use crate::treasury::ChangeSet;
 
 /// The tree's name in the database.
 pub const TREE: &str = "treasury";
+/// That of what a second chain source told: see [`crate::chain::Cross`].
+pub const CHECK_TREE: &str = "treasury-check";
 
 /// A treasury's change sets on disk.
 #[derive(Debug, Clone)]
@@ -42,6 +43,15 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn open(database: &sled::Db) -> Result<Self, StoreError> {
         Ok(Self { tree: database.open_tree(TREE)?, next: 0 })
+    }
+
+    /// The store of what a second chain source told.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`].
+    pub fn open_check(database: &sled::Db) -> Result<Self, StoreError> {
+        Ok(Self { tree: database.open_tree(CHECK_TREE)?, next: 0 })
     }
 
     /// Read all rows and merge them, on disk too. None if there are none. Call it before

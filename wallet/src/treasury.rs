@@ -4,20 +4,23 @@
 //! a coin. What it learns is staged; the caller stores [`Treasury::take_staged`] when it likes, because
 //! Bitcoin gives all of it back.
 
+mod change;
 mod follow;
 mod source;
 
+pub use change::ChangeSet;
+
 use crate::Path;
 use crate::canonical::Canonical;
-use crate::view::{Balance, View};
-use bdk_wallet::chain::{BlockId, CheckPoint, Merge as _};
+use crate::view::{Balance, First, View};
+use bdk_wallet::chain::{BlockId, CheckPoint};
 use bdk_wallet::miniscript::Descriptor;
-use bdk_wallet::{ChangeSet, KeychainKind, Wallet};
+use bdk_wallet::{KeychainKind, Wallet};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Address, Block, BlockHash, Network, OutPoint, Script, ScriptBuf, Transaction, Txid};
 use crdt::treasury::{GroupKey, descriptor};
 use crdt::{Charter, Height};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// External addresses that every node watches. Equal on all nodes, so that all see the same coins;
@@ -41,7 +44,8 @@ pub struct Treasury {
     canonical: Canonical,
     /// What the wallet learnt and nobody has taken to be stored.
     staged: ChangeSet,
-    roots: BTreeMap<Path, [u8; 32]>,
+    /// Scripts that coins are at, as the descriptor has them: looking them up takes a derivation.
+    own: HashMap<ScriptBuf, (Path, [u8; 32])>,
     view: View,
     touched: BTreeSet<Txid>,
 }
@@ -95,8 +99,10 @@ impl Treasury {
     pub fn load(charter: &Charter, key: GroupKey, stored: ChangeSet) -> Result<Self, TreasuryError> {
         let params = Wallet::load().two_path_descriptor(descriptor(charter, key));
         let params = params.check_network(charter.network).lookahead(LOOKAHEAD);
-        let wallet = params.load_wallet_no_persist(stored).map_err(TreasuryError::Stored)?;
-        Ok(Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key))
+        let wallet = params.load_wallet_no_persist(stored.wallet).map_err(TreasuryError::Stored)?;
+        let mut treasury = Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key);
+        treasury.view.first = Arc::new(stored.first.unwrap_or_default());
+        Ok(treasury)
     }
 
     fn revealed(mut wallet: Wallet, charter: &Charter, key: GroupKey) -> Self {
@@ -112,11 +118,11 @@ impl Treasury {
             birth: charter.birth.height,
             canonical: Canonical::default(),
             staged: ChangeSet::default(),
-            roots: BTreeMap::new(),
+            own: HashMap::new(),
             touched: BTreeSet::new(),
         };
         treasury.catch_up();
-        treasury.show_frozen();
+        treasury.show_left_alone();
         treasury
     }
 
@@ -134,6 +140,9 @@ impl Treasury {
         let applied = self.wallet.apply_block_connected_to(block, height, connected_to);
         applied.map_err(|source| TreasuryError::Connect { height, source })?;
         self.follow();
+        if !self.view.first.is_below(height) {
+            self.look_for_first(First::of_block(block, height, |output| self.path(&output.script_pubkey)));
+        }
         Ok(())
     }
 
@@ -151,7 +160,7 @@ impl Treasury {
 
     /// What changed since the last call, to be stored.
     pub fn take_staged(&mut self) -> Option<ChangeSet> {
-        self.staged.take()
+        Some(std::mem::take(&mut self.staged)).filter(|staged| !staged.is_empty())
     }
 
     /// The transactions that came, moved or went since the last call: what is derived from a view can
@@ -251,6 +260,9 @@ impl Treasury {
     }
 
     fn path(&self, script: &Script) -> Option<Path> {
+        if let Some((path, _)) = self.own.get(script) {
+            return Some(*path);
+        }
         let (keychain, index) = self.wallet.derivation_of_spk(script.to_owned())?;
         let path = match keychain {
             KeychainKind::External => [0, index],

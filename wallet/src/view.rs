@@ -1,7 +1,11 @@
 //! What the treasury is, as one value: every coin it ever had and every transaction that touched it, at
 //! one block and with the mempool on top. All decisions about money are functions of this.
 
+mod first;
 mod grow;
+
+pub use first::First;
+pub(crate) use first::can_be_anchor;
 
 use crate::Path;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -22,6 +26,8 @@ pub struct View {
     pub(crate) coins: Arc<BTreeMap<OutPoint, Coin>>,
     pub(crate) transactions: Arc<BTreeMap<Txid, Seen>>,
     pub(crate) frozen: Arc<BTreeSet<OutPoint>>,
+    pub(crate) left_alone: Arc<BTreeSet<OutPoint>>,
+    pub(crate) first: Arc<First>,
 }
 
 /// An output to the treasury, spent or not.
@@ -106,7 +112,8 @@ impl View {
         transactions: BTreeMap<Txid, Seen>,
     ) -> Self {
         let (coins, transactions) = (Arc::new(coins), Arc::new(transactions));
-        Self { guild, tip, tip_hash, change, coins, transactions, frozen: Arc::default() }
+        let tip = bdk_wallet::chain::BlockId { height: tip, hash: tip_hash };
+        Self { coins, transactions, ..Self::new(guild, tip, change) }
     }
 
     /// The guild whose treasury this is.
@@ -150,10 +157,23 @@ impl View {
         self.coins.values().filter(|coin| coin.spent.is_none())
     }
 
-    /// The coins that the member of this node froze: its node neither chooses nor signs for them.
+    /// The coins that the guild decided to freeze: nobody builds or signs a transaction that spends one.
     #[must_use]
     pub fn frozen(&self) -> &BTreeSet<OutPoint> {
         &self.frozen
+    }
+
+    /// The same view with other coins frozen.
+    #[must_use]
+    pub fn with_frozen(self, frozen: BTreeSet<OutPoint>) -> Self {
+        Self { frozen: Arc::new(frozen), ..self }
+    }
+
+    /// The coins that the member of this node would rather leave alone: new proposals of this node stand on
+    /// others if there are any. All nodes build the same payments, so it can mean no more than that.
+    #[must_use]
+    pub fn left_alone(&self) -> &BTreeSet<OutPoint> {
+        &self.left_alone
     }
 
     /// Every transaction that touches the treasury.

@@ -22,7 +22,7 @@ pub(crate) enum Treasury {
     History,
     /// Every unspent coin.
     Coins,
-    /// Leave a coin alone: this node neither chooses it nor signs for it.
+    /// Leave a coin alone: proposals of this node stand on others if there are any.
     Freeze {
         /// The coin, TXID:OUTPUT.
         outpoint: String,

@@ -60,7 +60,10 @@ impl Node {
         let proposals = self.state().proposals.iter();
         let members = self.state().members.iter();
         Knowledge {
-            decisions: proposals.filter_map(|(id, state)| Some((*id, decision(state)?))).collect(),
+            decisions: proposals
+                .filter_map(|(id, state)| Some((*id, decision(state)?)))
+                .chain(self.exit_decisions())
+                .collect(),
             labels: self.book_labels(),
             deposits: (1..).zip(self.charter.founders.iter().map(|founder| founder.key)).collect(),
             payees: self.payees(),

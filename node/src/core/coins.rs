@@ -11,7 +11,7 @@ use crdt::MemberId;
 use crdt::workspace::LabelKind;
 use std::str::FromStr as _;
 use wallet::treasury::{ADDRESSES, MINING};
-use wallet::{Coin, Treasury, address, recovery};
+use wallet::{Coin, Treasury, View, address, recovery};
 
 impl Node {
     pub(super) fn on_treasury(&mut self, command: TreasuryCommand) -> Outcome<Answer> {
@@ -76,11 +76,11 @@ impl Node {
         let view = self.view()?;
         let mut coins: Vec<&Coin> = view.unspent().collect();
         coins.sort_by_key(|coin| (coin.height.is_none(), coin.height, coin.outpoint));
-        let coins = coins.into_iter().map(|coin| self.coin_dto(coin, view.frozen().contains(&coin.outpoint)));
+        let coins = coins.into_iter().map(|coin| self.coin_dto(coin, &view));
         Ok(Coins { v: V, height: view.tip(), coins: coins.collect() })
     }
 
-    fn coin_dto(&self, coin: &Coin, frozen: bool) -> CoinDto {
+    fn coin_dto(&self, coin: &Coin, view: &View) -> CoinDto {
         let address = bitcoin::Address::from_script(&coin.output.script_pubkey, self.charter.network);
         let [keychain, index] = coin.path;
         CoinDto {
@@ -92,26 +92,33 @@ impl Node {
             height: coin.height,
             depth: coin.depth,
             immature: !coin.mature(),
-            frozen,
+            frozen: view.left_alone().contains(&coin.outpoint),
+            frozen_by_guild: view.frozen().contains(&coin.outpoint),
             recovery_in: u32::from(self.charter.recovery.delay).saturating_sub(coin.depth),
             label: self.label_of(LabelKind::Output, &coin.outpoint.to_string()),
         }
     }
 
-    fn freeze(&mut self, freeze: &Freeze) -> Outcome<CoinDto> {
-        let outpoint = OutPoint::from_str(&freeze.outpoint)
-            .map_err(|error| Failure::usage(format!("'{}' is no TXID:OUTPUT: {error}", freeze.outpoint)))?;
+    /// The unspent coin that people call by `text`.
+    pub(super) fn coin_named(&self, text: &str) -> Outcome<OutPoint> {
+        let outpoint = OutPoint::from_str(text)
+            .map_err(|error| Failure::usage(format!("'{text}' is no TXID:OUTPUT: {error}")))?;
         let none = || Failure::not_found(format!("{outpoint} is no unspent coin of the treasury"));
-        let spent = self.view()?.coin(&outpoint).is_none_or(|coin| coin.spent.is_some());
-        let treasury = self.treasury.as_mut().filter(|_| !spent).ok_or_else(none)?;
-        if !treasury.freeze(outpoint, freeze.frozen) {
-            return Err(none());
-        }
+        let view = self.view()?;
+        let unspent = view.coin(&outpoint).filter(|coin| coin.spent.is_none());
+        unspent.map(|coin| coin.outpoint).ok_or_else(none)
+    }
+
+    fn freeze(&mut self, freeze: &Freeze) -> Outcome<CoinDto> {
+        let outpoint = self.coin_named(&freeze.outpoint)?;
+        let gone = || Failure::not_found(format!("{outpoint} is no coin of the treasury"));
+        let treasury = self.treasury.as_mut().ok_or_else(gone)?;
+        treasury.leave_alone(outpoint, freeze.frozen);
         self.keep_wallet();
         self.view.take();
         let view = self.view()?;
-        let coin = view.coin(&outpoint).ok_or_else(none)?;
-        Ok(self.coin_dto(coin, freeze.frozen))
+        let coin = view.coin(&outpoint).ok_or_else(gone)?;
+        Ok(self.coin_dto(coin, &view))
     }
 
     /// Whether coins approach the delay after which recovery keys can move them.

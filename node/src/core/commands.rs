@@ -10,11 +10,12 @@ use crate::core::ask::Ask;
 use crate::error::{Code, Failure, Outcome};
 use bitcoin::{Amount, NetworkKind};
 use crdt::entry::Invite;
-use crdt::governance::{Approvals, Ballot, Basis, Distribute, Output, Proposal, Setting, SettingKey};
+use crdt::governance::{
+    Approvals, Ballot, Basis, Carried, Distribute, Output, Proposal, Setting, SettingKey,
+};
 use crdt::text::{Line, Note};
 use crdt::{Choice, MemberId, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
-use std::collections::BTreeMap;
 use std::str::FromStr as _;
 use wallet::ledger::{Account, Entry, Kind, Posting};
 use wallet::payee;
@@ -95,16 +96,21 @@ impl Node {
         self.proposal_answer(signed.id().into())
     }
 
-    /// `total` divided among the members by their units; what falls below dust stays in the treasury.
+    /// `total` divided among the members by their units, together with what the last distribution left; what
+    /// is too small to be paid is left to the next.
     pub(super) fn by_shares(&self, total: Amount) -> Outcome<Distribute> {
         let members = &self.state().members;
         let shares = members.keys().map(|id| (*id, self.state().units(id))).collect();
         let dust =
             |id: &MemberId| members.get(id).map_or(Amount::MAX, |member| member.payout.minimal_non_dust());
-        let divided = split(total, &By::Shares(shares), &BTreeMap::new(), dust).map_err(Failure::usage)?;
+        let (after, before) = self.state().carried();
+        let before = before.into_iter().map(|(id, sat)| (id, Amount::from_sat(sat))).collect();
+        let divided = split(total, &By::Shares(shares), &before, dust).map_err(Failure::usage)?;
         let outputs =
             crdt::governance::outputs(&divided.paid, |id| members.get(id).map(|member| &member.payout));
-        Ok(Distribute { total, outputs, anchor: self.choose_anchor()?, basis: Basis::Shares })
+        let left = divided.carried.into_iter().map(|(id, part)| (id, part.to_sat())).collect();
+        let basis = Basis::Carried(Carried { after, left });
+        Ok(Distribute { total, outputs, anchor: self.choose_anchor()?, basis })
     }
 
     pub(super) fn parse_output(&self, output: &OutputDto) -> Outcome<Output> {
@@ -157,7 +163,13 @@ impl Node {
     /// Ask every co-signer now for the next signature of a proposal, whatever they will say.
     fn execute(&mut self, number: u64, id: ProposalId) {
         let Some(state) = self.state().proposals.get(&id) else {
-            return self.begin(Ask::Certificate(id), Some(number)); // an exit
+            let ask = if self.granted_ids().contains(&id) {
+                let (height, fee_rate) = (self.tip_height(), self.fee_rate());
+                Ask::Payment { decision: id, height, fee_rate }
+            } else {
+                Ask::Certificate(id)
+            };
+            return self.begin(ask, Some(number)); // an exit
         };
         match self.standing(&id, state) {
             Standing::Paid(txid, _) | Standing::Sent(txid) => {

@@ -9,7 +9,7 @@ use crdt::governance::{Effect, Funds, NotPassing, Tally, exit_id, judged_from};
 use crdt::limits::DEPTH;
 use crdt::rules::{ClassRule, Rule};
 use crdt::state::{How, ProposalState};
-use crdt::{Height, ProposalId};
+use crdt::{Height, MemberId, ProposalId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use threshold::Timestamp;
@@ -111,6 +111,7 @@ impl Node {
         let Some(tip) = self.tip else { return };
         let proposals = self.fold.state().proposals.iter();
         let certified = proposals.filter(|(_, proposal)| proposal.certificate().is_some()).map(|(id, _)| *id);
+        let certified = certified.chain(self.granted_ids());
         let first_held = certified.filter(|id| !self.decisions.certified_at.contains_key(id));
         for id in first_held.collect::<Vec<_>>() {
             self.decisions.certified_at.insert(id, tip.height);
@@ -226,13 +227,6 @@ impl Node {
         }
     }
 
-    /// Exits that can be certified now.
-    fn due_exits(&self) -> impl Iterator<Item = Ask> {
-        let open = self.state().exits.iter().filter(|(_, exit)| exit.certificates.is_empty());
-        let ids = open.map(|(member, _)| exit_id(self.guild, member));
-        ids.filter(|id| self.judge(id).is_ok()).map(Ask::Certificate)
-    }
-
     /// What an exit's part is a part of: coins ≥ K deep, less what is promised.
     pub(super) fn funds(&self) -> Funds {
         let Ok(view) = self.view() else { return Funds { confirmed: Amount::ZERO, promised: Amount::ZERO } };
@@ -242,8 +236,9 @@ impl Node {
             // A cancelled payment counts until its lineage is closed: it may still be on its way.
             proposal.decided().is_some() && proposal.settled.is_none()
         });
-        let granted =
-            self.state().exits.keys().filter_map(|member| Some(self.state().granted(member)?.0.amount));
+        let waits = |member: &&MemberId| !self.exit_ended(&view, &exit_id(self.guild, member));
+        let granted = self.state().exits.keys().filter(waits);
+        let granted = granted.filter_map(|member| Some(self.state().granted(member)?.0.amount));
         let promised = open.map(|proposal| match &proposal.proposal.effect {
             Effect::Budget(budget) => budget.most(tip).unwrap_or(Amount::MAX_MONEY),
             _ => proposal.payable().and_then(|pays| pays.total()).unwrap_or(Amount::ZERO),

@@ -63,9 +63,7 @@ impl Node {
     /// The closing move of a decision that expired or was cancelled, or a dearer version of it.
     pub(super) fn closing_due(&self, id: &ProposalId) -> Option<Ask> {
         let view = self.view().ok()?;
-        let proposal = self.state().proposals.get(id)?;
-        let line = super::money::line(&proposal.proposal.effect)?;
-        let outline = spend::closing(&view, *id, line).ok()?;
+        let outline = spend::closing(&view, *id, self.line_of(id)?).ok()?;
         let Some((txid, price)) = Price::in_the_way(&view, &outline) else {
             return self.first_version(Ask::Closing(*id, self.quote()));
         };

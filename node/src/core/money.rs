@@ -67,14 +67,16 @@ impl Node {
         ChainFacts { height, block_hash, settled: BTreeMap::new() }
     }
 
-    /// The lineages of all that was ever proposed to be paid, as far as `wanted` picks it.
+    /// The lineages of all that was ever proposed to be paid, as far as `wanted` picks it, and of exits that
+    /// are certified.
     pub(super) fn lines(
         &self,
         wanted: impl Fn(&ProposalId, &ProposalState) -> bool,
     ) -> BTreeMap<ProposalId, Line> {
         let known = &self.fold.state().proposals;
         let all = anchor::lines(&self.document).into_iter();
-        all.filter(|(id, _)| known.get(id).is_none_or(|proposal| wanted(id, proposal))).collect()
+        let all = all.filter(|(id, _)| known.get(id).is_none_or(|proposal| wanted(id, proposal)));
+        all.chain(self.exit_lines()).collect()
     }
 
     pub(super) fn keep_wallet(&mut self) {
@@ -93,7 +95,8 @@ impl Node {
     pub(super) fn view(&self) -> Outcome<Arc<View>> {
         let why = "there is no treasury yet: the group key is not ready on all co-signers";
         let treasury = self.treasury.as_ref().ok_or_else(|| Failure::new(Code::TryAgain, why))?;
-        Ok(Arc::clone(self.view.get_or_init(|| Arc::new(treasury.view()))))
+        let frozen = || self.state().frozen();
+        Ok(Arc::clone(self.view.get_or_init(|| Arc::new(treasury.view().with_frozen(frozen())))))
     }
 
     /// Where the lineage of a decision stands on our chain, mempool included.
@@ -102,9 +105,17 @@ impl Node {
         Some(line.follow(&*self.view().ok()?, *id, anchor::MEMPOOL))
     }
 
+    /// The lineage of a decision or an exit.
+    pub(super) fn line_of(&self, id: &ProposalId) -> Option<Line> {
+        let proposal = self.state().proposals.get(id);
+        proposal.map_or_else(|| self.exit_lines().get(id).copied(), |known| line(&known.proposal.effect))
+    }
+
     /// What is still to be paid, besides `except`.
     pub(super) fn unsettled(&self, except: Option<&ProposalId>) -> BTreeMap<ProposalId, Line> {
-        self.lines(|id, proposal| Some(id) != except && proposal.settled.is_none() && !proposal.withdrawn)
+        let mut lines = self.lines(|_, proposal| proposal.settled.is_none() && !proposal.withdrawn);
+        lines.retain(|id, _| Some(id) != except);
+        lines
     }
 
     /// A coin for a new proposal to name.

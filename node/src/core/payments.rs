@@ -4,13 +4,12 @@
 use super::Node;
 use super::ask::{Ask, Quote};
 use super::keygen::EPOCH;
-use super::money::line;
 use bitcoin::OutPoint;
 use crdt::certificate::Decidable;
 use crdt::governance::{Budget, Disburse, Effect};
 use crdt::limits::WINDOW;
 use crdt::state::ProposalState;
-use crdt::{Certified, EntryId, Height, MemberId, ProposalId};
+use crdt::{Certificate, Certified, EntryId, Height, MemberId, ProposalId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use threshold::sign::Refusal;
@@ -127,6 +126,9 @@ impl Node {
         match ask {
             Ask::Payment { decision, .. } | Ask::Bump(decision, _) => {
                 self.may_pay(decision)?;
+                if self.leaving_by(decision).is_some() {
+                    return self.exit_outline(decision, view);
+                }
                 let proposal = self.proven(decision)?;
                 let paid = match (&proposal.proposal.effect, proposal.spend()) {
                     (Effect::Distribute(effect), _) => {
@@ -139,7 +141,10 @@ impl Node {
             }
             Ask::Closing(decision, _) => {
                 self.may_close(decision)?;
-                let line = line(&self.proven(decision)?.proposal.effect);
+                if self.leaving_by(decision).is_none() {
+                    self.proven(decision)?;
+                }
+                let line = self.line_of(decision);
                 let line =
                     line.ok_or_else(|| Refusal::new("closing move", "a decision with a lineage", "none"))?;
                 spend::closing(view, *decision, line).map_err(none)
@@ -195,10 +200,18 @@ impl Node {
         proposal: &ProposalState,
         effect: &E,
     ) -> Result<Certified<E>, Refusal> {
-        let certificate = proposal.certificate().cloned().ok_or_else(missing)?;
+        self.verified(effect.clone(), proposal.certificate().cloned().ok_or_else(missing)?)
+    }
+
+    /// What `certificate` decides, verified here and now.
+    pub(super) fn verified<E: Decidable>(
+        &self,
+        effect: E,
+        certificate: Certificate,
+    ) -> Result<Certified<E>, Refusal> {
         let key = self.state().usable_key().ok_or_else(missing)?.ready.group_key;
         debug_assert_eq!(certificate.body.epoch, EPOCH);
-        Certified::verify(effect.clone(), certificate, self.guild, key)
+        Certified::verify(effect, certificate, self.guild, key)
             .map_err(|error| Refusal::new("certificate", "a valid certificate", error.to_string()))
     }
 

@@ -31,6 +31,9 @@ impl Node {
             Some(NewEffect::Text) => Effect::Text,
             Some(NewEffect::Mining { mode }) => Effect::Setting(Setting::Mining(policy(mode)?)),
             Some(NewEffect::House { name, value }) => Effect::Setting(house(name, value)?),
+            Some(NewEffect::Coin { outpoint, frozen }) => {
+                Effect::Setting(Setting::Coin { outpoint: self.coin_named(outpoint)?, frozen: *frozen })
+            }
             Some(NewEffect::Budget(budget)) => Effect::Budget(self.budget_of(budget)?),
             Some(NewEffect::Cancel { proposal }) => Effect::Cancel(self.target_of(proposal)?),
             Some(NewEffect::Epoch(change)) => Effect::Epoch(Box::new(self.change_of(change)?)),

@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use wallet::testkit::{stranger, transaction};
 
 /// Seconds in which three nodes on the bus do whatever is due.
-const WHILE: u64 = 120;
+pub(crate) const WHILE: u64 = 120;
 
 /// Three nodes with a key and two coins of ten million satoshis, buried.
-fn guild() -> Bus {
+pub(crate) fn guild() -> Bus {
     let mut bus = Bus::new(3);
     bus.run(120);
     let asked = Command::Treasury(TreasuryCommand::Address(AddressQuery::default()));
@@ -31,14 +31,14 @@ fn guild() -> Bus {
     bus
 }
 
-fn spend(sat: u64) -> NewSpend {
+pub(crate) fn spend(sat: u64) -> NewSpend {
     let address = Address::from_script(&payee(9), bitcoin::Network::Regtest).unwrap();
     let outputs = vec![OutputDto { address: address.to_string(), amount_sat: sat }];
     NewSpend { title: "Rent".into(), text: String::new(), outputs, distribute_sat: None, effect: None }
 }
 
 /// Propose and pass it.
-fn decide(bus: &mut Bus, new: NewSpend) -> String {
+pub(crate) fn decide(bus: &mut Bus, new: NewSpend) -> String {
     let Ok(Answer::Proposal(shown)) = bus.command(0, Command::Propose(new)) else { panic!("not proposed") };
     bus.run(30);
     for voter in 0..2 {
@@ -49,7 +49,7 @@ fn decide(bus: &mut Bus, new: NewSpend) -> String {
     shown.id
 }
 
-fn shown(bus: &mut Bus, node: usize, id: &str) -> ProposalDto {
+pub(crate) fn shown(bus: &mut Bus, node: usize, id: &str) -> ProposalDto {
     match bus.command(node, Command::Proposal(id.to_owned())) {
         Ok(Answer::Proposal(shown)) => *shown,
         other => panic!("{other:?}"),
@@ -57,7 +57,7 @@ fn shown(bus: &mut Bus, node: usize, id: &str) -> ProposalDto {
 }
 
 /// The one transaction that waits, seen by all.
-fn waiting(bus: &mut Bus) -> Transaction {
+pub(crate) fn waiting(bus: &mut Bus) -> Transaction {
     bus.tell(Vec::new());
     let [waiting] = bus.chain.mempool.as_slice() else { panic!("{} wait", bus.chain.mempool.len()) };
     waiting.clone()
@@ -170,6 +170,38 @@ fn a_distribution_pays_every_member_its_share() {
     bus.mine(vec![paid], 6);
     bus.run(WHILE);
     assert_eq!(shown(&mut bus, 0, &id).status, "final");
+}
+
+/// What one distribution leaves below dust the next pays, and nobody pays it twice.
+#[test]
+fn dust_of_a_distribution_is_paid_by_the_next() {
+    let mut bus = guild();
+    let new = |sat| NewSpend { outputs: Vec::new(), distribute_sat: Some(sat), ..spend(1) };
+    let pays = |bus: &mut Bus| {
+        let paid = waiting(bus);
+        let amounts: Vec<u64> = paid.output.iter().skip(2).map(|output| output.value.to_sat()).collect();
+        bus.mine(vec![paid], 7);
+        bus.run(WHILE);
+        amounts
+    };
+    let dust = bus.charter.founders[0].payout.minimal_non_dust().to_sat();
+    let id = decide(&mut bus, new(3 * dust - 1));
+    assert_eq!(pays(&mut bus), [dust, dust], "one part is a satoshi too small");
+    assert_eq!(shown(&mut bus, 0, &id).status, "final");
+    // proposed before another was paid, it takes up what is no more: nobody certifies it
+    let Ok(Answer::Proposal(stale)) = bus.command(1, Command::Propose(new(2_000))) else { panic!("no") };
+    bus.run(30);
+    decide(&mut bus, new(3_000));
+    let mut next = pays(&mut bus);
+    next.sort_unstable();
+    assert_eq!(next, [1_000, 1_000, 1_000 + dust - 1], "with what was left");
+    for voter in 0..2 {
+        let ballot = NewBallot { choice: ChoiceDto::Yes, last: true, reason: String::new(), options: vec![] };
+        bus.command(voter, Command::Vote(stale.id.clone(), ballot)).unwrap();
+    }
+    bus.run(WHILE);
+    assert!(bus.chain.mempool.is_empty());
+    assert!(shown(&mut bus, 2, &stale.id).next.contains("propose it anew"));
 }
 
 /// Whatever is wrong with a payment: a clear refusal, and nothing reserved.

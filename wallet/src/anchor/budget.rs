@@ -6,6 +6,7 @@ use crate::marker;
 use crate::view::View;
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use crdt::{EntryId, Height, ProposalId};
+use std::cell::LazyCell;
 
 /// Where a budget stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub struct Drawn {
 #[must_use]
 pub fn draws(view: &View, budget: ProposalId, anchor: OutPoint, least: Height) -> Draws {
     let (guild, mut drawn) = (view.guild(), Vec::new());
-    let closed = marker::closing(guild, budget);
+    let closed = LazyCell::new(|| marker::closing(guild, budget));
     let mut number = 1;
     let lineage = walk(view, anchor, least, |transaction, end| {
-        if marker::carries(transaction, closed) {
+        if marker::carries(transaction, *closed) {
             return Some(Lineage::Closed(end));
         }
         if let Some(disburse) = marker::drawn(transaction, marker::draw(guild, budget, number)) {

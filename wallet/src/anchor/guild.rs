@@ -1,22 +1,25 @@
 //! The guild anchor: the coin whose lineage pays exits and distributions by work. Nobody chooses it (§9).
 
 use super::fit;
-use crate::treasury::ADDRESSES;
-use crate::view::{Coin, View};
+use crate::view::{Coin, View, can_be_anchor};
 use bitcoin::OutPoint;
-use crdt::limits::LEAST_COIN_SAT;
-use std::cmp::Reverse;
 
-/// The guild anchor: the first output of at least [`LEAST_COIN_SAT`] to an external address, once it is
-/// buried and mature. The first block that has one decides; within it a block reward comes first, then
-/// the order of ids.
+/// The guild anchor: the first output, by height, place in the block and place in the transaction, of at
+/// least [`LEAST_COIN_SAT`](crdt::limits::LEAST_COIN_SAT) to an external address, once it is buried and
+/// mature. None, too, while the order within its block is not known.
 #[must_use]
 pub fn guild(view: &View) -> Option<OutPoint> {
-    let external = |coin: &&Coin| {
-        let [keychain, index] = coin.path;
-        keychain == 0 && index < ADDRESSES && coin.output.value.to_sat() >= LEAST_COIN_SAT
+    let candidates = || view.coins.values().filter(|coin| can_be_anchor(coin.path, &coin.output));
+    let height = candidates().filter_map(|coin| coin.height).min()?;
+    let in_block: Vec<&Coin> = candidates().filter(|coin| coin.height == Some(height)).collect();
+    let one = |coin: &&&Coin| in_block.iter().all(|other| other.outpoint.txid == coin.outpoint.txid);
+    let first = match in_block.iter().min_by_key(|coin| coin.outpoint.vout).filter(one) {
+        Some(first) => first,
+        None => {
+            let place = |coin: &Coin| view.first.place(height, coin.outpoint);
+            let places = in_block.iter().map(|coin| place(coin)).collect::<Option<Vec<_>>>()?;
+            places.into_iter().zip(&in_block).min_by_key(|(place, _)| *place)?.1
+        }
     };
-    let confirmed = view.coins.values().filter(external).filter(|coin| coin.height.is_some());
-    let first = confirmed.min_by_key(|coin| (coin.height, Reverse(coin.coinbase), coin.outpoint))?;
     fit(view, first).ok().map(|coin| coin.outpoint)
 }

@@ -7,6 +7,7 @@ use crate::view::View;
 use bitcoin::{OutPoint, Transaction, TxOut};
 use crdt::governance::{Budget, Distribute, Effect, Options, Output, Spend};
 use crdt::{Digest, Document, Height, Payload, ProposalId};
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 /// Where a decision's lineage begins, and what ends it.
@@ -131,9 +132,9 @@ fn work(
     least: Height,
 ) -> (Lineage, u32) {
     let (guild, mut next) = (view.guild(), 1_u32);
-    let closed = marker::closing(guild, id);
+    let closed = LazyCell::new(|| marker::closing(guild, id));
     let lineage = walk(view, anchor, least, |transaction, end| {
-        if marker::carries(transaction, closed) {
+        if marker::carries(transaction, *closed) {
             return Some(Lineage::Closed(end));
         }
         if !marker::carries(transaction, marker::work(guild, next)) {

@@ -181,3 +181,83 @@ fn an_anchor_of_nobody_has_no_lineage() {
     assert_eq!(state(&bench, &decided, MEMPOOL), Lineage::NoAnchor);
     assert!(settled(&bench.view(), &decisions([&decided])).is_empty());
 }
+
+/// Two contributions of one block, in either order; ids say nothing.
+fn of_one_block() -> (Bench, [Transaction; 2]) {
+    let mut bench = Bench::default();
+    let made = [1, 2].map(|index| bench.contribution([0, index], Amount::from_sat(50_000)));
+    (bench, made)
+}
+
+fn first_output(transaction: &Transaction) -> Option<OutPoint> {
+    Some(OutPoint { txid: transaction.compute_txid(), vout: 0 })
+}
+
+#[test]
+fn the_guild_anchor_is_the_first_of_its_block_whatever_its_id() {
+    for swapped in [false, true] {
+        let (mut bench, [one, other]) = of_one_block();
+        let (first, second) = if swapped { (other, one) } else { (one, other) };
+        // too small, or not to an external address: neither is it
+        let small = bench.contribution([0, 3], Amount::from_sat(LEAST_COIN_SAT - 1));
+        let change = bench.contribution(crate::treasury::CHANGE, Amount::from_sat(50_000));
+        bench.confirm(vec![small, change]);
+        bench.confirm(vec![first.clone(), second.clone()]);
+        bench.receive([0, 4], Amount::from_sat(90_000));
+        assert_eq!(guild(&bench.view()), None, "not buried");
+        bench.mine(5);
+        assert_eq!(guild(&bench.view()), first_output(&first));
+        // the same after a start
+        let stored = bench.treasury.take_staged().unwrap();
+        let loaded = crate::Treasury::load(&bench.charter, bench.secret.key(), stored.clone()).unwrap();
+        assert_eq!(guild(&loaded.view()), first_output(&first));
+        // and nobody guesses where the order was never told
+        let unknown = crate::ChangeSet { first: None, ..stored };
+        let loaded = crate::Treasury::load(&bench.charter, bench.secret.key(), unknown).unwrap();
+        assert_eq!(guild(&loaded.view()), None);
+        // spent, it stays the anchor: its lineage goes on
+        let spent = bench.move_coin(first_output(&first).unwrap(), Vec::new());
+        bench.confirm(vec![spent]);
+        assert_eq!(guild(&bench.view()), first_output(&first));
+        // another branch has them the other way round
+        bench.reorganize(9);
+        assert_eq!(guild(&bench.view()), None, "nothing is in a block");
+        bench.confirm(vec![second.clone(), first.clone()]);
+        bench.mine(5);
+        assert_eq!(guild(&bench.view()), first_output(&second));
+    }
+}
+
+#[test]
+fn of_one_transaction_the_first_output_that_is_ours_counts() {
+    let (mut bench, [mut one, other]) = of_one_block();
+    one.output.insert(0, TxOut { value: Amount::from_sat(50_000), script_pubkey: stranger() });
+    one.output.push(TxOut { value: Amount::from_sat(60_000), script_pubkey: bench.script([0, 5]) });
+    bench.confirm(vec![one.clone(), other]);
+    bench.mine(5);
+    assert_eq!(guild(&bench.view()), Some(OutPoint { txid: one.compute_txid(), vout: 1 }));
+}
+
+#[test]
+fn a_delta_tells_the_order_too() {
+    use bdk_wallet::chain::{BlockId, ConfirmationBlockTime};
+    let (bench, [one, other]) = of_one_block();
+    for order in [[&one, &other], [&other, &one]] {
+        let mut treasury = Bench::default().treasury;
+        let block_id = BlockId { height: 3, hash: bitcoin::hashes::Hash::from_byte_array([3; 32]) };
+        let tip = BlockId { height: 10, hash: bitcoin::hashes::Hash::from_byte_array([10; 32]) };
+        let chain = treasury.checkpoint().extend([block_id, tip]).unwrap();
+        let mut delta = crate::chain::Delta::of(chain);
+        for transaction in order {
+            let anchor = ConfirmationBlockTime { block_id, confirmation_time: 1 };
+            delta.transactions.anchors.insert((anchor, transaction.compute_txid()));
+            delta.transactions.txs.push(std::sync::Arc::new(transaction.clone()));
+        }
+        treasury.apply_delta(delta.clone()).unwrap();
+        assert_eq!(guild(&treasury.view()), first_output(order[0]));
+        treasury.take_staged();
+        treasury.apply_delta(delta).unwrap();
+        assert!(treasury.take_staged().is_none(), "told again, it is nothing new");
+    }
+    drop(bench);
+}

@@ -3,15 +3,15 @@
 //! transactions in the same blocks with the same witnesses, and neither far behind. What they do not agree
 //! on is named, and money waits (see [`Health::money`]).
 //!
-//! The second treasury is not stored: after each start the second source tells everything again, and money
-//! waits for that too.
+//! What the second treasury learns is for whoever runs this to store ([`Source::take_staged`]); without it
+//! the second source tells everything again after a start, and money waits for that too.
 
 use super::error::line;
 use super::health::LAG_BLOCKS;
 use super::{
     BroadcastError, ChainError, Disagreement, Health, News, Position, Progress, Source, SourceHealth, Tip,
 };
-use crate::treasury::Treasury;
+use crate::treasury::{ChangeSet, Treasury};
 use crate::view::View;
 use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash, Transaction, Txid};
@@ -25,6 +25,10 @@ pub struct Cross {
     second: Box<dyn Source>,
     charter: Charter,
     shadow: Option<(GroupKey, Treasury)>,
+    /// What was stored of it.
+    stored: Option<ChangeSet>,
+    /// Whether the second source is to begin where the shadow stands, whatever it told before.
+    anew: bool,
     tips: [Option<Tip>; 2],
     found: Vec<Disagreement>,
     compared: Option<(Looked, Vec<Disagreement>)>,
@@ -36,8 +40,19 @@ type Looked = [(BlockHash, usize); 2];
 impl Cross {
     /// `first` drives the treasury of `charter`, `second` checks it.
     #[must_use]
-    pub const fn new(first: Box<dyn Source>, second: Box<dyn Source>, charter: Charter) -> Self {
-        Self { first, second, charter, shadow: None, tips: [None; 2], found: Vec::new(), compared: None }
+    pub fn new(first: Box<dyn Source>, second: Box<dyn Source>, charter: Charter) -> Self {
+        let (shadow, stored, compared) = (None, None, None);
+        Self {
+            first,
+            second,
+            charter,
+            shadow,
+            stored,
+            anew: true,
+            tips: [None; 2],
+            found: Vec::new(),
+            compared,
+        }
     }
 
     fn check_tips(&mut self) {
@@ -78,27 +93,35 @@ impl Cross {
         }
     }
 
+    /// The second treasury, as it was stored, or from nothing.
+    fn shadow(&mut self, key: GroupKey) -> Result<Treasury, String> {
+        if let Some((_, treasury)) = self.shadow.take().filter(|(known, _)| *known == key) {
+            return Ok(treasury);
+        }
+        self.anew = true;
+        let stored = self.stored.take().and_then(|stored| Treasury::load(&self.charter, key, stored).ok());
+        stored.map_or_else(|| Treasury::create(&self.charter, key).map_err(|error| line(&error)), Ok)
+    }
+
     /// Let the second source go on, and compare what both know.
     fn check_coins(&mut self, at: &Position) -> Result<(), String> {
-        let kept = self.shadow.take().filter(|(key, _)| *key == at.key);
-        let anew = kept.is_none();
-        let fresh = || Treasury::create(&self.charter, at.key).map_err(|error| line(&error));
-        let (_, mut treasury) = kept.map_or_else(|| Ok((at.key, fresh()?)), Ok::<_, String>)?;
-        let news = self.second.follow(&treasury.position(), anew).map_err(|error| line(&error));
-        let applied = news.and_then(|news| {
-            let more = news.more;
-            treasury.apply(news).map(|()| more).map_err(|error| line(&error))
-        });
-        let view = treasury.view();
-        match applied {
-            Ok(more) => {
-                self.shadow = Some((at.key, treasury));
-                if more || self.second.progress().is_some() {
-                    self.found.push(Disagreement::Scanning { who: self.second.name() });
-                }
+        let mut treasury = self.shadow(at.key)?;
+        let position = treasury.position();
+        let news = match self.second.follow(&position, self.anew) {
+            Ok(news) => news,
+            Err(error) => {
+                self.shadow = Some((at.key, treasury)); // it stands where it stood
+                return Err(line(&error));
             }
-            Err(why) => return Err(why),
+        };
+        self.anew = false;
+        if news.more || self.second.progress().is_some() {
+            self.found.push(Disagreement::Scanning { who: self.second.name() });
         }
+        drop(position); // or the treasury would copy its view
+        treasury.apply(news).map_err(|error| line(&error))?;
+        let view = treasury.view();
+        self.shadow = Some((at.key, treasury));
         let looked = [&at.view, &view].map(|view| (view.tip_hash(), view.transactions().count()));
         if self.compared.as_ref().is_none_or(|(before, _)| *before != looked) {
             let found = compare((&self.first.name(), &at.view), (&self.second.name(), &view));
@@ -169,7 +192,6 @@ impl Source for Cross {
         self.found.clear();
         self.check_tips();
         if let Err(why) = self.check_coins(at) {
-            self.shadow = None;
             self.found.push(Disagreement::Silent { who: self.second.name(), why });
         }
         self.found.dedup();
@@ -191,6 +213,14 @@ impl Source for Cross {
             Err(BroadcastError::Chain(_)) => second,
             first => first,
         }
+    }
+
+    fn take_staged(&mut self) -> Option<ChangeSet> {
+        self.shadow.as_mut().and_then(|(_, treasury)| treasury.take_staged())
+    }
+
+    fn remember(&mut self, stored: ChangeSet) {
+        self.stored = Some(stored);
     }
 
     fn health(&mut self) -> Health {

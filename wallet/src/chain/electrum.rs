@@ -4,9 +4,11 @@
 //! The server hears every script of the treasury. What it does not tell nobody hears, and witnesses, which
 //! no branch covers, it can alter: so it never decides alone (see [`super::Health`]).
 
+mod order;
 mod transport;
 
 use super::decimal::scaled_up;
+use super::pass::{self, Passes, Walk};
 use super::{
     BroadcastError, ChainError, Delta, Mempool, News, Position, Progress, Source, Tip, check_genesis, every,
     now, work,
@@ -42,12 +44,17 @@ pub struct Electrum {
 }
 
 /// One pass over all scripts at one tip.
-struct Round {
+pub(super) struct Round {
     tip: Tip,
     chain: CheckPoint,
-    next: usize,
-    of: usize,
+    walk: Walk,
     found: TxUpdate<ConfirmationBlockTime>,
+}
+
+impl AsMut<Walk> for Round {
+    fn as_mut(&mut self) -> &mut Walk {
+        &mut self.walk
+    }
 }
 
 impl fmt::Debug for Electrum {
@@ -121,6 +128,14 @@ impl Electrum {
         self.worked(&header)?;
         Ok(header)
     }
+}
+
+impl Passes for Electrum {
+    type Pass = Round;
+
+    fn under_way(&mut self) -> &mut Option<Round> {
+        &mut self.round
+    }
 
     fn begin(&mut self, at: &Position) -> Result<Option<Round>, ChainError> {
         let tip = self.ask_tip()?;
@@ -138,13 +153,11 @@ impl Electrum {
         if chain.hash() != tip.hash {
             return Ok(None); // a block came between, or the server fell behind us: the next call sees
         }
-        Ok(Some(Round { tip, chain, next: 0, of: at.scripts.len(), found: TxUpdate::default() }))
+        Ok(Some(Round { tip, chain, walk: Walk::over(at), found: TxUpdate::default() }))
     }
 
     fn step(&mut self, at: &Position, round: &mut Round) -> Result<(), ChainError> {
-        let scripts: Vec<ScriptBuf> =
-            at.scripts.iter().skip(round.next).take(SCRIPTS_PER_CALL).cloned().collect();
-        round.next += scripts.len();
+        let scripts: Vec<ScriptBuf> = round.walk.take(at, SCRIPTS_PER_CALL).to_vec();
         let expected = at.unconfirmed.iter().flat_map(|transaction| {
             let txid = transaction.compute_txid();
             transaction.output.iter().map(move |output| (output.script_pubkey.clone(), txid))
@@ -181,24 +194,11 @@ impl Electrum {
         if round.chain.get(at.checkpoint.height()).map(|block| block.hash()) != Some(at.checkpoint.hash()) {
             self.client = None; // the chain turned since the last round: what the client remembers is stale
         }
+        self.put_in_order(at, &mut round.found)?;
         self.last = now();
         let evicted = std::mem::take(&mut round.found.evicted_ats).into_iter().collect();
         let delta = Delta { chain: round.chain, transactions: round.found };
         Ok(News { delta: Some(delta), mempool: Mempool { seen: Vec::new(), evicted }, ..News::default() })
-    }
-
-    fn round(&mut self, at: &Position) -> Result<News, ChainError> {
-        let round = match self.round.take() {
-            Some(round) if round.of == at.scripts.len() => Some(round),
-            _ => self.begin(at)?,
-        };
-        let Some(mut round) = round else { return Ok(News::default()) };
-        self.step(at, &mut round)?;
-        if round.next < round.of {
-            self.round = Some(round);
-            return Ok(News { more: true, ..News::default() });
-        }
-        self.end(at, round)
     }
 }
 
@@ -230,14 +230,12 @@ impl Source for Electrum {
             self.round = None;
             self.last = 0;
         }
-        let news = self.round(at);
+        let news = self.go_on(at);
         self.or_forget(news)
     }
 
     fn progress(&self) -> Option<Progress> {
-        let round = self.round.as_ref()?;
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Some(Progress { done: count(round.next), of: count(round.of) })
+        pass::progress(self.round.as_ref().map(|round| &round.walk))
     }
 
     fn estimate_fee(&mut self, target: u16) -> Result<Option<u64>, ChainError> {

@@ -1,7 +1,7 @@
 //! One transaction in the books.
 
 use super::account::Account;
-use crate::price::{day_of, parse_day};
+use crate::price::{day_of, days_since_1970, parse_day, unix_day};
 use bitcoin::Txid;
 use crdt::{Height, ProposalId};
 use std::cmp::Ordering;
@@ -120,7 +120,7 @@ impl Period {
         let Some(height) = entry.height else { return When::After };
         let order = |bound: Bound| match bound {
             Bound::Height(other) => height.cmp(&other),
-            Bound::Day(other) => entry.day().cmp(&other),
+            Bound::Day(other) => unix_day(entry.time).cmp(&days_since_1970(other)),
         };
         if self.from.is_some_and(|from| order(from) == Ordering::Less) {
             When::Before

@@ -223,5 +223,19 @@ fn coins_set_apart_are_spent_only_by_what_names_them() {
         terms.apart = [reward].into();
         let found = *judge(&changed, &valid.outline, &view, &terms).unwrap_err();
         assert_eq!(found, Violation::Apart { index, found: reward }, "{}", valid.name);
+        // a coin that the guild froze is set apart likewise, even if it is named
+        terms.apart.clear();
+        let frozen = view.clone().with_frozen([reward].into());
+        let found = *judge(&changed, &valid.outline, &frozen, &terms).unwrap_err();
+        assert_eq!(found, Violation::Apart { index, found: reward }, "{}", valid.name);
+        let frozen = view.clone().with_frozen(valid.outline.first().collect());
+        assert!(
+            matches!(
+                *judge(&valid.transaction, &valid.outline, &frozen, &terms).unwrap_err(),
+                Violation::Apart { .. }
+            ),
+            "{}",
+            valid.name
+        );
     }
 }

@@ -72,7 +72,7 @@ fn ours(case: &Case<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
-/// P12: no seal and no hook is among the coins that were added, and nothing that this member froze at all.
+/// P12: no seal and no hook is among the coins that were added, and nothing that the guild froze at all.
 fn apart(case: &Case<'_>) -> Result<(), Violation> {
     let first = case.outline.first.len();
     let mut named = case.transaction.input.iter().map(|input| input.previous_output).enumerate();

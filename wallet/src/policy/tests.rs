@@ -1,5 +1,5 @@
 use super::*;
-use crate::spend::{self, SEQUENCE};
+use crate::spend::{self, NoOutline, SEQUENCE};
 use crate::testkit::{Bench, stranger, transaction};
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
@@ -61,7 +61,7 @@ fn guild_of_the_decision() {
     let anchor = transaction.input[0].previous_output;
     let foreign = bench.secret.decide(&other, 1, Vec::new(), anchor);
     let found = judge(bench, &foreign, transaction).unwrap_err();
-    assert!(matches!(*found, Violation::Guild { .. }));
+    assert!(matches!(*found, Violation::Outline(NoOutline::Guild { .. })));
 }
 
 #[test]
@@ -69,7 +69,10 @@ fn decision_that_can_be_paid() {
     let (bench, _, transaction) = &*SCENE;
     let anchor = transaction.input[0].previous_output;
     let dust = bench.decide(1, 100, anchor);
-    assert!(matches!(*judge(bench, &dust, transaction).unwrap_err(), Violation::Decision(_)));
+    assert!(matches!(
+        *judge(bench, &dust, transaction).unwrap_err(),
+        Violation::Outline(NoOutline::Decision(_))
+    ));
 }
 
 #[test]
@@ -77,7 +80,10 @@ fn lineage_that_stands() {
     let (mut bench, decided, transaction) = scene();
     let small = bench.receive([0, 4], Amount::from_sat(9_000));
     let other = bench.decide(1, 20_000, small);
-    assert!(matches!(*judge(&bench, &other, &transaction).unwrap_err(), Violation::Anchor(_)));
+    assert!(matches!(
+        *judge(&bench, &other, &transaction).unwrap_err(),
+        Violation::Outline(NoOutline::Anchor(_))
+    ));
     let swapped = changed(|_, transaction| transaction.input.swap(0, 1));
     assert!(matches!(swapped, Violation::Tip { found: Some(_), .. }));
     let empty = changed(|_, transaction| transaction.input.clear());
@@ -85,7 +91,10 @@ fn lineage_that_stands() {
     // paid in a block: nothing pays it again, whatever it spends
     let paid = bench.secret.complete(&judge(&bench, &decided, &transaction).unwrap());
     bench.confirm(vec![paid]);
-    assert!(matches!(*judge(&bench, &decided, &transaction).unwrap_err(), Violation::Ended(_)));
+    assert!(matches!(
+        *judge(&bench, &decided, &transaction).unwrap_err(),
+        Violation::Outline(NoOutline::Ended(_))
+    ));
 }
 
 #[test]

@@ -1,37 +1,21 @@
 //! The rules by name, and what breaking each looks like.
 
-use crate::anchor::{AnchorError, Lineage};
 use crate::fee::{LEAST_RATE, PART_OF_ESTIMATE, TIMES_ESTIMATE, WEIGHT_MAX};
-use crate::spend::{DrawError, NoOutline};
+use crate::spend::NoOutline;
 use bitcoin::Txid;
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Sequence, TxOut};
-use crdt::governance::SpendError;
+use crdt::Height;
 use crdt::limits::LEAST_COIN_SAT;
-use crdt::{GuildId, Height};
 
 /// The first rule that a transaction breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Violation {
-    /// The decision is another guild's.
-    #[error("decided by guild {found}, this treasury is of {expected}")]
-    Guild {
-        /// Ours.
-        expected: GuildId,
-        /// The certificate's.
-        found: GuildId,
-    },
-    /// What was decided cannot be paid by anything.
-    #[error("the decision cannot be paid: {0}")]
-    Decision(#[from] SpendError),
-    /// The decision's anchor carries no lineage.
-    #[error("the decision's anchor does not stand: {0}")]
-    Anchor(#[from] AnchorError),
-    /// The decision is paid, closed or lost, in a block.
-    #[error("the decision's lineage has ended: {0:?}")]
-    Ended(Lineage),
+    /// There is no such transaction, whatever coins and fee: P1, P5, P9 and what was decided itself.
+    #[error(transparent)]
+    Outline(#[from] NoOutline),
     /// One of the first inputs is not what it has to be: the tip of the decision's lineage, a hook, a seal.
     #[error("input {index} must spend {expected}, not {found:?}")]
     Tip {
@@ -42,32 +26,7 @@ pub enum Violation {
         /// What it spends; none with fewer inputs.
         found: Option<OutPoint>,
     },
-    /// The coin to spend first is in no block or not mature.
-    #[error("{0}, which has to be spent first, cannot be spent yet")]
-    Waits(OutPoint),
-    /// The budget does not allow the draw.
-    #[error(transparent)]
-    Draw(#[from] DrawError),
-    /// Not the next distribution by work.
-    #[error("distribution by work number {found} is not the next, {expected}")]
-    Number {
-        /// The next.
-        expected: u32,
-        /// What was decided.
-        found: u32,
-    },
-    /// Not the guild anchor.
-    #[error("{found} is not the guild anchor, which is {expected:?}")]
-    GuildAnchor {
-        /// The guild anchor, if there is one yet.
-        expected: Option<OutPoint>,
-        /// What was decided.
-        found: OutPoint,
-    },
-    /// No coin is due to be moved.
-    #[error("no coin is due to be moved")]
-    Nothing,
-    /// An input spends a seal, a hook or a coin that this signer froze.
+    /// An input spends a seal, a hook or a coin that the guild froze.
     #[error("input {index} spends {found}, which is set apart: a seal, a hook or a frozen coin")]
     Apart {
         /// Which input.
@@ -215,20 +174,4 @@ pub enum Violation {
         /// What it pays.
         found: Amount,
     },
-}
-
-impl From<NoOutline> for Violation {
-    fn from(why: NoOutline) -> Self {
-        match why {
-            NoOutline::Guild { expected, found } => Self::Guild { expected, found },
-            NoOutline::Decision(error) => Self::Decision(error),
-            NoOutline::Anchor(error) => Self::Anchor(error),
-            NoOutline::Ended(lineage) => Self::Ended(lineage),
-            NoOutline::Tip(outpoint) => Self::Waits(outpoint),
-            NoOutline::Draw(error) => Self::Draw(error),
-            NoOutline::Number { expected, found } => Self::Number { expected, found },
-            NoOutline::GuildAnchor { expected, found } => Self::GuildAnchor { expected, found },
-            NoOutline::Nothing => Self::Nothing,
-        }
-    }
 }

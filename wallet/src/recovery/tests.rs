@@ -135,7 +135,7 @@ fn before_the_delay_there_is_nothing_and_the_wait_is_named() {
 fn a_frozen_coin_is_recovered_like_any_other() {
     let (mut bench, _) = aged(1);
     let coin = bench.view().unspent().next().map(|coin| coin.outpoint).unwrap();
-    assert!(bench.treasury.freeze(coin, true));
+    assert!(bench.treasury.leave_alone(coin, true));
     assert_eq!(bench.treasury.recovery(DELAY, &stranger(), 1).unwrap().inputs.len(), 3);
 }
 

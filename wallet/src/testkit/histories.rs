@@ -9,26 +9,33 @@
 #![expect(clippy::indexing_slicing, reason = "a harness that cannot go on ends")]
 
 mod chain;
+mod check;
+#[cfg(test)]
+mod draws;
 mod judge;
 #[cfg(test)]
 mod model;
+mod run;
 mod scene;
 mod world;
 
+pub use run::Run;
+
+use serde::{Deserialize, Serialize};
 use world::World;
 
 /// What came of some histories.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How many there were.
     pub histories: u64,
-    /// Decisions that a chain pays more than once.
+    /// Payments of a decision, or of one Disburse entry, that a chain has once too often.
     pub double_payments: u64,
     /// Decisions that the lineage reads otherwise than what was signed for says.
     pub misread: u64,
     /// Decisions neither paid nor closed that can never be paid.
     pub unpayable: u64,
-    /// Periods of a budget in which more was drawn than its limit.
+    /// Periods of a budget in which more was drawn than its limit, by its markers or by what signers meant.
     pub overdrawn: u64,
     /// Blocks after which the balance is not what an independent scan finds.
     pub unbalanced: u64,
@@ -40,6 +47,8 @@ pub struct Outcome {
     pub mined: u64,
     /// Of them payments, draws and closing moves.
     pub ended: u64,
+    /// Of those draws.
+    pub drawn: u64,
     /// Reorganisations.
     pub reorganisations: u64,
 }
@@ -69,6 +78,7 @@ impl Outcome {
             refused: self.refused + other.refused,
             mined: self.mined + other.mined,
             ended: self.ended + other.ended,
+            drawn: self.drawn + other.drawn,
             reorganisations: self.reorganisations + other.reorganisations,
         }
     }
@@ -128,22 +138,36 @@ mod tests {
     /// Histories where nobody says otherwise.
     const HISTORIES: u64 = 20_000;
 
-    /// S1, S4, S6, S7. `HISTORIES=1000000 cargo test --release -p wallet histories` for the long run.
+    /// S1, S4, S6, S7. How to ask for a long run: [`Run::asked`].
     #[test]
     fn no_history_pays_twice_misreads_loses_or_overdraws() {
-        let asked = std::env::var("HISTORIES").ok().and_then(|count| count.parse().ok());
-        let count: u64 = asked.unwrap_or(HISTORIES);
-        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
-        let share = count.div_ceil(threads);
-        let lots = (0..threads).map(|lot| std::thread::spawn(move || histories(1 + lot * share, share)));
-        let lived = lots.collect::<Vec<_>>().into_iter().map(|lot| lot.join().unwrap());
-        let outcome = lived.fold(Outcome::default(), Outcome::and);
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let outcome = Run::asked(HISTORIES).unwrap().live(threads).unwrap();
         println!("{outcome:?}");
         assert!(outcome.holds(), "{outcome:?}");
         // and the histories are worth something
         assert!(outcome.signed > 4 * outcome.histories, "{outcome:?}");
         assert!(outcome.mined > outcome.histories && outcome.ended > outcome.histories / 2, "{outcome:?}");
+        assert!(outcome.drawn > outcome.histories / 8, "{outcome:?}");
         assert!(outcome.refused > outcome.histories / 4, "{outcome:?}");
         assert!(outcome.reorganisations > outcome.histories, "{outcome:?}");
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_goes_on_and_adds_up_to_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Some(folder.path().join("record"));
+        let whole = Run { first: 1, count: 120, record: None }.live(2).unwrap();
+        assert_eq!(whole.histories, 120);
+        Run { first: 1, count: 100, record: record.clone() }.live(1).unwrap();
+        let path = record.as_ref().unwrap();
+        let mut written = std::fs::read_to_string(path).unwrap();
+        assert_eq!(written.lines().count(), 2, "a lot each");
+        written.push_str("{\"first\":101,\"count\":5"); // the machine went off
+        std::fs::write(path, &written).unwrap();
+        let resumed = Run { first: 1, count: 120, record: record.clone() };
+        assert_eq!(resumed.live(2).unwrap(), whole);
+        assert!(std::fs::read_to_string(path).unwrap().starts_with(&written), "what was done is kept");
+        assert_eq!(resumed.live(2).unwrap(), whole, "nothing is left to do");
     }
 }

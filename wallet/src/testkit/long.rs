@@ -5,9 +5,9 @@ use crate::anchor::Line;
 use crate::fee;
 use crate::ledger::{Decision, Knowledge, Names, Payee};
 use crate::marker;
-use crate::treasury::{CHANGE, LOOKAHEAD, Treasury};
+use crate::treasury::{CHANGE, ChangeSet, LOOKAHEAD, Treasury};
+use bdk_wallet::Wallet;
 use bdk_wallet::chain::{BlockId, ConfirmationBlockTime};
-use bdk_wallet::{ChangeSet, Wallet};
 use bitcoin::hashes::Hash as _;
 use bitcoin::{
     Amount, Block, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
@@ -88,13 +88,13 @@ impl Long {
             let height = self.tip.height + 1;
             let hash = BlockHash::from_byte_array(Digest::tagged("long", &[&height.to_be_bytes()]).0);
             self.tip = BlockId { height, hash };
-            self.changes.local_chain.blocks.insert(height, Some(hash));
+            self.changes.wallet.local_chain.blocks.insert(height, Some(hash));
         }
         let transaction = self.make(number);
         let time = BEGINNING + SPACING * u64::from(self.tip.height);
         let anchor = ConfirmationBlockTime { block_id: self.tip, confirmation_time: time };
-        self.changes.tx_graph.anchors.insert((anchor, transaction.compute_txid()));
-        self.changes.tx_graph.txs.insert(Arc::new(transaction));
+        self.changes.wallet.tx_graph.anchors.insert((anchor, transaction.compute_txid()));
+        self.changes.wallet.tx_graph.txs.insert(Arc::new(transaction));
     }
 
     /// The transaction of this number, the next of the history.
@@ -168,7 +168,7 @@ impl Long {
     pub fn load_bdk(&self, changes: ChangeSet) -> Wallet {
         let params = Wallet::load().two_path_descriptor(descriptor(&self.charter, self.key));
         let params = params.check_network(self.charter.network).lookahead(LOOKAHEAD);
-        params.load_wallet_no_persist(changes).expect("of this treasury").expect("not empty")
+        params.load_wallet_no_persist(changes.wallet).expect("of this treasury").expect("not empty")
     }
 }
 

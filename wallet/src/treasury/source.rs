@@ -2,6 +2,7 @@
 
 use super::{Treasury, TreasuryError, watched};
 use crate::chain::{Delta, NewBlock, News, Position};
+use crate::view::First;
 use bdk_wallet::{KeychainKind, Wallet};
 use bitcoin::{OutPoint, ScriptBuf};
 use crdt::Charter;
@@ -24,8 +25,17 @@ impl Treasury {
     ///
     /// [`TreasuryError::Delta`] if its chain does not say where it leaves ours; nothing changed.
     pub fn apply_delta(&mut self, delta: Delta) -> Result<(), TreasuryError> {
+        let found = First::of_delta(&delta, &self.view.first, |output| self.path(&output.script_pubkey));
         self.wallet.apply_update(delta)?;
         self.follow();
+        let known = &self.view.first;
+        let gone = |txid| self.view.transaction(txid).and_then(|seen| seen.height) != Some(known.height);
+        if known.txids.iter().any(gone) {
+            self.look_for_first(First { height: known.height, txids: Vec::new() }); // it left the chain
+        }
+        if let Some(found) = found {
+            self.look_for_first(found);
+        }
         Ok(())
     }
 
@@ -57,24 +67,24 @@ impl Treasury {
         }
     }
 
-    /// Leave this coin alone, or no more: neither choose it nor sign for it. Kept with the rest of what the
+    /// Leave this coin alone, or no more: see [`crate::View::left_alone`]. Kept with the rest of what the
     /// treasury stores. False if it is no coin of this treasury.
-    pub fn freeze(&mut self, outpoint: OutPoint, frozen: bool) -> bool {
+    pub fn leave_alone(&mut self, outpoint: OutPoint, alone: bool) -> bool {
         if self.view.coin(&outpoint).is_none() {
             return false;
         }
-        if frozen {
+        if alone {
             self.wallet.lock_outpoint(outpoint);
         } else {
             self.wallet.unlock_outpoint(outpoint);
         }
         self.follow();
-        self.show_frozen();
+        self.show_left_alone();
         true
     }
 
-    pub(super) fn show_frozen(&mut self) {
-        self.view.frozen = Arc::new(self.wallet.list_locked_outpoints().collect());
+    pub(super) fn show_left_alone(&mut self) {
+        self.view.left_alone = Arc::new(self.wallet.list_locked_outpoints().collect());
     }
 
     /// The whole descriptor with its checksum, to watch the treasury with: Bitcoin Core and Sparrow read

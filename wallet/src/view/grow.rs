@@ -10,8 +10,10 @@ use std::sync::Arc;
 impl View {
     /// An empty treasury at `tip`.
     pub(crate) fn new(guild: GuildId, tip: BlockId, change: ScriptBuf) -> Self {
-        let (coins, transactions, frozen) = (Arc::default(), Arc::default(), Arc::default());
-        Self { guild, tip: tip.height, tip_hash: tip.hash, change, coins, transactions, frozen }
+        let (coins, transactions) = (Arc::default(), Arc::default());
+        let (frozen, left_alone, first) = (Arc::default(), Arc::default(), Arc::default());
+        let (tip, tip_hash) = (tip.height, tip.hash);
+        Self { guild, tip, tip_hash, change, coins, transactions, frozen, left_alone, first }
     }
 
     /// Take away a transaction that does not count any more.

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use wallet::anchor::{self, Anchored as _, CONFIRMED, MEMPOOL};
 use wallet::policy::{self, Terms};
-use wallet::spend::{self, Bill, BuildError};
+use wallet::spend::{self, Bill, BuildError, NoOutline};
 use wallet::testkit::stranger;
 use wallet::{Lineage, Outline, Params, View, fee};
 
@@ -116,7 +116,7 @@ fn a_closing_move_replaces_the_payment_it_ends() {
     let view = bench.mine(1);
     assert!(matches!(line.follow(&view, decided.decision(), CONFIRMED), Lineage::Closed(_)));
     let again = spend::build(&decided, &view, &bench.params(0));
-    assert!(matches!(again.unwrap_err(), BuildError::Ended(Lineage::Closed(_))));
+    assert!(matches!(again.unwrap_err(), BuildError::Outline(NoOutline::Ended(Lineage::Closed(_)))));
     // a reorganisation brings the decision back to life: only one of the two can be mined again
     invalidate(&bench, 1);
     bench.sync();
@@ -160,7 +160,7 @@ fn draws_follow_each_other_and_stop_at_the_limit() {
     let over = spend::fund(&third, &view, &bench.params(0)).unwrap_err();
     assert!(matches!(over, BuildError::Draw(spend::DrawError::Over { .. })), "{over}");
     let twice = spend::draw(&certified, &bill(2), &view, view.tip()).unwrap_err();
-    assert!(matches!(twice, spend::NoOutline::Draw(spend::DrawError::Twice(_))), "{twice}");
+    assert!(matches!(twice, NoOutline::Draw(spend::DrawError::Twice(_))), "{twice}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use wallet::anchor::{self, Anchored as _, BURIED, CONFIRMED, End, MEMPOOL, lineage};
 use wallet::chain::BroadcastError;
 use wallet::ledger::{Account, Decision, Kind, Knowledge, Ledger};
-use wallet::spend::BuildError;
+use wallet::spend::{BuildError, NoOutline};
 use wallet::testkit::decisions;
 use wallet::{Lineage, Params, Violation, policy, spend};
 
@@ -52,10 +52,10 @@ fn a_decision_is_paid_once_and_the_next_goes_on_with_its_heir() {
     assert_eq!(bench.chain.broadcast(&paid).unwrap(), txid, "in a block is as good as sent");
     // the same decision again, from whatever coins: neither built nor signed
     let again = spend::build(&first, &view, &bench.params(0));
-    assert!(matches!(again.unwrap_err(), BuildError::Ended(Lineage::Paid(_))));
+    assert!(matches!(again.unwrap_err(), BuildError::Outline(NoOutline::Ended(Lineage::Paid(_)))));
     let cap = &bench.charter.fee_cap;
     let twice = policy::check(paid_again(&view, &paid).as_ref().unwrap(), &first, &view, cap);
-    assert!(matches!(*twice.unwrap_err(), Violation::Ended(_)));
+    assert!(matches!(*twice.unwrap_err(), Violation::Outline(NoOutline::Ended(_))));
 
     let next = bench.pay(&second, 0);
     assert_eq!(next.input[0].previous_output, heir);

@@ -12,7 +12,7 @@ use anyhow::Result;
 /// All rows.
 pub(crate) fn run() -> Result<Vec<Row>> {
     let mut rows = histories::rows()?;
-    rows.push(build::row()?);
+    rows.extend(build::rows()?);
     rows.extend(books::rows()?);
     Ok(rows)
 }

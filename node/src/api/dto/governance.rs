@@ -21,6 +21,13 @@ pub enum NewEffect {
         /// What holds.
         value: String,
     },
+    /// Whether a coin is frozen: no co-signer builds or signs what spends it.
+    Coin {
+        /// The coin, TXID:OUTPUT.
+        outpoint: String,
+        /// Frozen, or free again.
+        frozen: bool,
+    },
     /// A standing permission to spend.
     Budget(NewBudget),
     /// A veto.

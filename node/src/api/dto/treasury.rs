@@ -88,8 +88,11 @@ pub struct CoinDto {
     pub depth: u32,
     /// A block reward that is not mature yet.
     pub immature: bool,
-    /// Whether this node leaves it alone.
+    /// Whether this node leaves it alone: it proposes no payment from it if there is another.
     pub frozen: bool,
+    /// Whether the guild decided to freeze it: no co-signer builds or signs what spends it.
+    #[serde(default)]
+    pub frozen_by_guild: bool,
     /// Blocks until the recovery keys can move it; 0 if they can.
     pub recovery_in: u32,
     /// What the guild calls it.

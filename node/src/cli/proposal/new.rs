@@ -39,6 +39,12 @@ pub(crate) struct New {
     /// A rule of the house that people follow.
     #[arg(long, value_name = "NAME=VALUE", group = "kind")]
     house: Option<String>,
+    /// Freeze a coin: no co-signer builds or signs what spends it.
+    #[arg(long, value_name = "TXID:OUTPUT", group = "kind")]
+    freeze: Option<String>,
+    /// Free a frozen coin.
+    #[arg(long, value_name = "TXID:OUTPUT", group = "kind")]
+    unfreeze: Option<String>,
     /// Pay everybody in this list: lines of address,satoshis and maybe a remark.
     #[arg(long, value_name = "FILE", group = "kind")]
     payout_csv: Option<PathBuf>,
@@ -116,6 +122,8 @@ impl New {
         } else if let Some(house) = &self.house {
             let (name, value) = pair("house", house)?;
             Some(NewEffect::House { name: name.to_owned(), value: value.to_owned() })
+        } else if let Some(outpoint) = self.freeze.clone().or_else(|| self.unfreeze.clone()) {
+            Some(NewEffect::Coin { outpoint, frozen: self.freeze.is_some() })
         } else if let Some(limit_sat) = self.budget {
             Some(NewEffect::Budget(self.budget(limit_sat)))
         } else if let Some(proposal) = &self.cancel {

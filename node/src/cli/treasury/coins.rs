@@ -19,15 +19,22 @@ pub(super) fn freeze(home: &Home, say: Say, outpoint: String, frozen: bool) -> O
     let coin: CoinDto = Client::of(home)?.post("treasury/coins/freeze", &Freeze { outpoint, frozen })?;
     say.data(&coin, || line(&coin));
     if frozen {
-        say.hint("only this node leaves it alone: every other co-signer decides for its own");
+        say.hint(
+            "your proposals stand on other coins if there are any; \
+             guild proposal new --freeze COIN lets the guild keep it out of every payment",
+        );
     }
     Ok(())
 }
 
 fn line(coin: &CoinDto) -> String {
     let height = coin.height.map_or_else(|| "mempool".to_owned(), |height| height.to_string());
-    let marks =
-        [(coin.frozen, "frozen"), (coin.immature, "immature"), (coin.recovery_in == 0, "recoverable")];
+    let marks = [
+        (coin.frozen_by_guild, "frozen by the guild"),
+        (coin.frozen, "frozen"),
+        (coin.immature, "immature"),
+        (coin.recovery_in == 0, "recoverable"),
+    ];
     let marks = marks.iter().filter(|(is, _)| *is).map(|(_, word)| format!("  {word}"));
     let label = coin.label.as_ref().map(|label| format!("  {label}")).unwrap_or_default();
     let place = format!("{}/{}", coin.keychain, coin.index);

@@ -17,12 +17,20 @@ pub(crate) struct Chain {
     pub(crate) mempool: Vec<Transaction>,
     evicted: Vec<Txid>,
     made: u32,
+    /// The first output of the first block that had one of ours.
+    first: Option<bitcoin::OutPoint>,
 }
 
 impl Default for Chain {
     fn default() -> Self {
         let hash = bitcoin::constants::genesis_block(Network::Regtest).block_hash();
-        Self { blocks: vec![BlockId { height: 0, hash }], mempool: Vec::new(), evicted: Vec::new(), made: 0 }
+        Self {
+            blocks: vec![BlockId { height: 0, hash }],
+            mempool: Vec::new(),
+            evicted: Vec::new(),
+            made: 0,
+            first: None,
+        }
     }
 }
 
@@ -56,6 +64,9 @@ impl Chain {
         let mut coinbase =
             transaction(bitcoin::OutPoint::null(), stranger(), bitcoin::Amount::from_int_btc(50));
         coinbase.lock_time = bitcoin::absolute::LockTime::from_consensus(self.made);
+        let first =
+            transactions.first().map(|first| bitcoin::OutPoint { txid: first.compute_txid(), vout: 0 });
+        self.first = self.first.or(first);
         let txdata = [coinbase].into_iter().chain(transactions).collect();
         let block = Block { header, txdata };
         let height = before.height + 1;
@@ -65,6 +76,11 @@ impl Chain {
 }
 
 impl Bus {
+    /// The first output that ever came in: see [`Bus::mine`].
+    pub(crate) fn guild_anchor(&self) -> bitcoin::OutPoint {
+        self.chain.first.expect("something came in")
+    }
+
     /// A block with `transactions`, then empty ones: `count` in all.
     pub(crate) fn mine(&mut self, transactions: Vec<Transaction>, count: u32) {
         let mined: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();

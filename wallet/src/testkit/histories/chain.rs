@@ -1,23 +1,35 @@
 //! A chain of blocks as lists of transactions, and what a treasury that saw it would look like.
 
-use super::scene::SCENE;
+use super::scene::{Own, SCENE};
 use crate::view::{Coin, Seen, Spender, View};
 use bitcoin::hashes::Hash as _;
-use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
+use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
 use crdt::Height;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A transaction and its name, worked out once.
+/// A transaction, its name, and which of its outputs are the treasury's, worked out once.
 #[derive(Debug, Clone)]
 pub(super) struct Named {
     pub(super) txid: Txid,
     pub(super) transaction: Arc<Transaction>,
+    own: Arc<[(u32, &'static Own)]>,
 }
 
 impl Named {
     pub(super) fn new(transaction: Transaction) -> Self {
-        Self { txid: transaction.compute_txid(), transaction: Arc::new(transaction) }
+        let outputs = (0..).zip(&transaction.output);
+        let own = outputs.filter_map(|(vout, output)| Some((vout, SCENE.own.get(&output.script_pubkey)?)));
+        let own = own.collect();
+        Self { txid: transaction.compute_txid(), transaction: Arc::new(transaction), own }
+    }
+
+    /// The outputs that are the treasury's: place, output, key.
+    pub(super) fn own(&self) -> impl Iterator<Item = (u32, &TxOut, &'static Own)> {
+        self.own.iter().map(|(vout, own)| {
+            let index = usize::try_from(*vout).expect("few");
+            (*vout, &self.transaction.output[index], *own)
+        })
     }
 }
 
@@ -63,34 +75,55 @@ impl Chain {
 
     /// The treasury at the tip of this chain, with `mempool` on top; change goes to the key of `epoch`.
     pub(super) fn view(&self, mempool: Option<&Named>, epoch: usize) -> View {
-        let (mut coins, mut transactions) = (BTreeMap::new(), BTreeMap::new());
-        let tip = self.tip();
-        let confirmed = self.transactions().map(|(height, named)| (Some(height), named));
-        for (height, named) in confirmed.chain(mempool.map(|named| (None, named))) {
-            add(&mut coins, (height, tip), named);
-            for input in &named.transaction.input {
-                if let Some(coin) = coins.get_mut(&input.previous_output) {
-                    coin.spent = Some(Spender { txid: named.txid, height, key_path: true });
-                }
-            }
-            let seen = Seen { transaction: Arc::clone(&named.transaction), height, time: 0 };
-            transactions.insert(named.txid, seen);
-        }
-        let change = SCENE.change[epoch].clone();
-        let tip_hash = BlockHash::all_zeros();
-        View::made_of(SCENE.guild, (tip, tip_hash), change, coins, transactions)
+        let tip = (self.tip(), BlockHash::all_zeros());
+        let (change, coins, transactions) = (SCENE.change[epoch].clone(), BTreeMap::new(), BTreeMap::new());
+        let view = View::made_of(SCENE.guild, tip, change, coins, transactions);
+        let mut view = View { first: Arc::clone(&SCENE.first), ..view };
+        self.transactions().for_each(|(height, named)| take(&mut view, Some(height), named));
+        with(view, mempool, epoch)
     }
 }
 
-fn add(coins: &mut BTreeMap<OutPoint, Coin>, (height, tip): (Option<Height>, Height), named: &Named) {
-    for (vout, output) in (0..).zip(&named.transaction.output) {
-        let Some(own) = SCENE.own.get(&output.script_pubkey) else { continue };
+/// What the treasury looks like when a block comes on top of `view`.
+pub(super) fn grow(view: &mut View, block: &[Named]) {
+    view.tip += 1;
+    for coin in Arc::make_mut(&mut view.coins).values_mut() {
+        coin.depth += 1;
+    }
+    let tip = view.tip;
+    block.iter().for_each(|named| take(view, Some(tip), named));
+}
+
+/// The same chain as somebody else sees it.
+pub(super) fn with(mut view: View, mempool: Option<&Named>, epoch: usize) -> View {
+    view.change = SCENE.change[epoch].clone();
+    if let Some(named) = mempool {
+        take(&mut view, None, named);
+    }
+    view
+}
+
+fn take(view: &mut View, height: Option<Height>, named: &Named) {
+    let depth = view.depth(height);
+    let coins = Arc::make_mut(&mut view.coins);
+    add(coins, (height, depth), named);
+    for input in &named.transaction.input {
+        if let Some(coin) = coins.get_mut(&input.previous_output) {
+            coin.spent = Some(Spender { txid: named.txid, height, key_path: true });
+        }
+    }
+    let seen = Seen { transaction: Arc::clone(&named.transaction), height, time: 0 };
+    Arc::make_mut(&mut view.transactions).insert(named.txid, seen);
+}
+
+fn add(coins: &mut BTreeMap<OutPoint, Coin>, (height, depth): (Option<Height>, Height), named: &Named) {
+    for (vout, output, own) in named.own() {
         let outpoint = OutPoint { txid: named.txid, vout };
         let coin = Coin {
             outpoint,
             output: output.clone(),
             height,
-            depth: height.map_or(0, |height| tip + 1 - height),
+            depth,
             coinbase: false,
             path: own.path,
             merkle_root: own.merkle_root,

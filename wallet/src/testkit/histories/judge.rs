@@ -118,10 +118,7 @@ impl<'a> Thread<'a> {
             self.draws += 1;
             *self.drawn.entry(transaction.lock_time.to_consensus_u32() / PERIOD).or_default() += cost;
         }
-        let index = usize::try_from(heir).expect("small");
-        let kept = transaction.output.get(index).is_some_and(|output| {
-            SCENE.own.contains_key(&output.script_pubkey) && output.value.to_sat() >= 10_000
-        });
+        let kept = named.own().any(|(vout, output, _)| vout == heir && output.value.to_sat() >= 10_000);
         if self.fate == Fate::Open && !kept {
             self.fate = Fate::Lost;
         }
@@ -140,10 +137,8 @@ pub(super) fn read(chain: &Chain, decided: &[Known], guild_anchor: OutPoint) -> 
     for (_, named) in chain.transactions() {
         let spent: u64 =
             named.transaction.input.iter().filter_map(|input| coins.remove(&input.previous_output)).sum();
-        let outputs = (0..).zip(&named.transaction.output);
-        let own = outputs.filter(|(_, output)| SCENE.own.contains_key(&output.script_pubkey));
         let mut received = 0;
-        for (vout, output) in own {
+        for (vout, output, _) in named.own() {
             coins.insert(OutPoint { txid: named.txid, vout }, output.value.to_sat());
             received += output.value.to_sat();
         }

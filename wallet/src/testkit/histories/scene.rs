@@ -6,13 +6,14 @@ use crate::anchor::{Anchored as _, Line};
 use crate::spend::{Bill, Order};
 use crate::testkit::{Secret, transaction};
 use crate::treasury::{CHANGE, Treasury};
+use crate::view::First;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use crdt::certificate::{Certified, Decidable};
 use crdt::governance::{Basis, Budget, Disburse, Distribute, Exit, Output, Spend, Work, exit_id};
 use crdt::{Charter, Digest, EntryId, GuildId, MemberId, ProposalId};
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The limit of each budget for a period.
 pub(super) const LIMIT: Amount = Amount::from_sat(70_000);
@@ -43,6 +44,8 @@ pub(super) struct Scene {
     pub(super) change: [ScriptBuf; 2],
     pub(super) seal: ScriptBuf,
     pub(super) deposits: Vec<Transaction>,
+    /// The order of their block.
+    pub(super) first: Arc<First>,
     pub(super) decided: Vec<Decided>,
 }
 
@@ -101,14 +104,14 @@ impl Scene {
         }
         let first = treasuries.first().expect("two");
         let deposits: Vec<_> = (1..=4_u32).map(|index| deposit(first, index)).collect();
-        let mut anchors: Vec<_> =
+        let anchors: Vec<_> =
             deposits.iter().map(|paid| OutPoint { txid: paid.compute_txid(), vout: 0 }).collect();
-        anchors.sort();
+        let first = First { height: 1, txids: anchors.iter().map(|anchor| anchor.txid).collect() };
         let guild = charter.id();
         let change = treasuries.each_ref().map(|treasury| treasury.script(CHANGE).expect("watched"));
         let decided = decisions(&charter, author, &anchors);
         let seal = crdt::testkit::payee(0x5e);
-        Self { guild, charter, author, own, change, seal, deposits, decided }
+        Self { guild, charter, author, own, change, seal, deposits, first: Arc::new(first), decided }
     }
 }
 
@@ -147,7 +150,8 @@ fn decisions(charter: &Charter, author: MemberId, anchors: &[OutPoint]) -> Vec<D
     all.extend([spend(4, 3, 150_000, 1), spend(5, 1, 20_000, 2), exit(25_000), exit(26_000)]);
     all.extend([distribute(20, Some(1), 12_000), distribute(30, Some(1), 13_000)]);
     all.extend([distribute(40, Some(2), 12_000), distribute(50, None, 11_000)]);
-    all.extend([(60, 1), (70, 3)].map(|(seed, coin)| budget(charter, author, seed, anchors[coin])));
+    // two budgets share a coin with each other and with payments, one has its own
+    all.extend([(60, 1), (70, 3), (80, 1)].map(|(seed, coin)| budget(charter, author, seed, anchors[coin])));
     all
 }
 

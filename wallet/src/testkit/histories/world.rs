@@ -1,12 +1,12 @@
 //! One history: what is signed, what is mined, how the chain turns.
 
-use super::chain::{Chain, Named};
-use super::judge::{self, Fate, Known};
+use super::chain::{self, Chain, Named};
+use super::judge::Known;
 use super::scene::{Decided, SCENE};
 use super::{Outcome, Random};
-use crate::anchor::{self, CONFIRMED, Lineage};
-use crate::policy::{self, Terms};
-use crate::spend::{self, BuildError, Given, InputKey, NoOutline, Outline, Params, Purpose, Succession};
+use crate::anchor::{self, Line};
+use crate::policy::{self, CheckedTx, Terms};
+use crate::spend::{self, Given, InputKey, NoOutline, Outline, Params, Purpose, Succession};
 use crate::testkit::transaction;
 use crate::view::View;
 use bitcoin::hashes::Hash as _;
@@ -20,15 +20,28 @@ const STEPS: usize = 28;
 const DEEPEST: usize = 8;
 /// Blocks before the first step: anchors are buried.
 const BURIED: usize = 14;
+/// Decisions of the scene that a history does without.
+const LEFT_OUT: usize = 6;
 /// Old branches that some nodes still believe in.
 const BRANCHES: usize = 3;
 
 /// Something that was signed, and what the signers meant by it.
-struct Signed {
-    named: Named,
-    purpose: Purpose,
+pub(super) struct Signed {
+    pub(super) named: Named,
+    pub(super) purpose: Purpose,
     /// Which of the decisions it pays.
-    pays: Option<usize>,
+    pub(super) pays: Option<usize>,
+    /// What the treasury has less after it, in satoshis.
+    pub(super) cost: u64,
+}
+
+impl Signed {
+    pub(super) fn of(checked: &CheckedTx, pays: Option<usize>) -> Self {
+        let paid = checked.transaction().output.iter().skip(1).map(|output| output.value);
+        let cost = (paid.sum::<Amount>() + checked.fee()).to_sat();
+        let named = Named::new(checked.transaction().clone());
+        Self { named, purpose: checked.purpose(), pays, cost }
+    }
 }
 
 /// What somebody asks signers for.
@@ -40,16 +53,19 @@ struct Wish {
 
 pub(super) struct World {
     random: Random,
-    chain: Chain,
+    pub(super) chain: Chain,
+    /// The treasury at its tip.
+    pub(super) view: View,
     branches: Vec<Chain>,
-    decided: Vec<&'static Decided>,
-    known: Vec<Known>,
-    signed: Vec<Signed>,
-    guild_anchor: OutPoint,
+    pub(super) decided: Vec<&'static Decided>,
+    pub(super) known: Vec<Known>,
+    pub(super) lines: BTreeMap<ProposalId, Line>,
+    pub(super) signed: Vec<Signed>,
+    pub(super) guild_anchor: OutPoint,
     seal: Given,
     /// Hooks of seals that were signed.
     hooks: BTreeSet<OutPoint>,
-    outcome: Outcome,
+    pub(super) outcome: Outcome,
 }
 
 /// The blocks that all histories begin with: deposits, and the first seal, buried.
@@ -70,16 +86,19 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let (chain, seal) = sealed();
-        let guild_anchor = anchor::guild(&chain.view(None, 0)).expect("deposits are buried");
+        let view = chain.view(None, 0);
+        let guild_anchor = anchor::guild(&view).expect("deposits are buried");
         let mut decided: Vec<_> = SCENE.decided.iter().collect();
-        for _ in 0..5 {
+        for _ in 0..LEFT_OUT {
             decided.remove(random.below(decided.len()));
         }
         Self {
             random,
             chain,
+            view,
             branches: Vec::new(),
             known: decided.iter().map(|decided| Known::new(decided)).collect(),
+            lines: decided.iter().map(|decided| (decided.id(), decided.line(guild_anchor))).collect(),
             decided,
             signed: Vec::new(),
             guild_anchor,
@@ -108,23 +127,23 @@ impl World {
     /// replaced, with or without a transaction in its mempool.
     fn somebody(&mut self) -> View {
         let branch = if self.random.once_in(4) { self.random.pick(&self.branches).cloned() } else { None };
-        let mut chain = branch.unwrap_or_else(|| self.chain.clone());
-        if self.random.once_in(5) {
-            let behind = self.random.below(DEEPEST);
-            chain = chain.until(chain.blocks.len().saturating_sub(behind).max(BURIED));
-        }
+        let behind = if self.random.once_in(5) { self.random.below(DEEPEST) } else { 0 };
+        let other = (branch.is_some() || behind > 0).then(|| {
+            let chain = branch.as_ref().unwrap_or(&self.chain);
+            chain.until(chain.blocks.len().saturating_sub(behind).max(BURIED))
+        });
+        let chain = other.as_ref().unwrap_or(&self.chain);
         let epoch = self.random.below(2);
         let in_mempool = if self.random.once_in(3) { self.random.pick(&self.signed) } else { None };
         let in_mempool =
             in_mempool.filter(|signed| chain.takes(&[], &signed.named)).map(|signed| &signed.named);
-        chain.view(in_mempool, epoch)
+        let view = other.as_ref().map_or_else(|| self.view.clone(), |other| other.view(None, epoch));
+        chain::with(view, in_mempool, epoch)
     }
 
-    fn params(&mut self, view: &View) -> Params {
-        let lines: BTreeMap<ProposalId, _> =
-            self.decided.iter().map(|decided| (decided.id(), decided.line(self.guild_anchor))).collect();
+    pub(super) fn params(&mut self, view: &View) -> Params {
         let avoid =
-            if self.random.once_in(3) { BTreeSet::new() } else { anchor::confirmed_tips(view, &lines) };
+            if self.random.once_in(3) { BTreeSet::new() } else { anchor::confirmed_tips(view, &self.lines) };
         let back = u32::try_from(self.random.below(8)).expect("small");
         Params {
             lock_height: view.tip().saturating_sub(back),
@@ -175,7 +194,7 @@ impl World {
         let Ok(outline) = self.outline(&wish, &view, &params) else { return };
         let Ok(built) = spend::fund(&outline, &view, &params) else { return };
         let accepted = policy::judge(&built.transaction, &outline, &view, &self.terms());
-        self.keep(&built.transaction, accepted.is_ok(), outline.purpose(), wish.choice);
+        self.keep(accepted.as_ref().ok(), wish.choice);
     }
 
     /// A coordinator builds in one view, changes what it likes, and asks a signer who has another.
@@ -190,9 +209,9 @@ impl World {
         }
         let params = Params { lock_height: proposed.lock_time.to_consensus_u32(), ..params };
         let Ok(outline) = self.outline(&wish, &signers, &params) else { return };
-        let accepted = policy::judge(&proposed, &outline, &signers, &self.terms()).is_ok();
-        self.outcome.refused += u64::from(!accepted);
-        self.keep(&proposed, accepted, outline.purpose(), wish.choice);
+        let accepted = policy::judge(&proposed, &outline, &signers, &self.terms());
+        self.outcome.refused += u64::from(accepted.is_err());
+        self.keep(accepted.as_ref().ok(), wish.choice);
     }
 
     fn tamper(&mut self, proposed: &mut Transaction, view: &View) {
@@ -214,15 +233,13 @@ impl World {
         }
     }
 
-    fn keep(&mut self, transaction: &Transaction, accepted: bool, purpose: Purpose, choice: usize) {
-        if !accepted {
-            return;
-        }
+    fn keep(&mut self, accepted: Option<&CheckedTx>, choice: usize) {
+        let Some(checked) = accepted else { return };
         self.outcome.signed += 1;
-        let named = Named::new(transaction.clone());
-        if self.signed.iter().all(|signed| signed.named.txid != named.txid) {
-            let pays = matches!(purpose, Purpose::Payment(_)).then_some(choice);
-            self.signed.push(Signed { named, purpose, pays });
+        let pays = matches!(checked.purpose(), Purpose::Payment(_)).then_some(choice);
+        let new = Signed::of(checked, pays);
+        if self.signed.iter().all(|signed| signed.named.txid != new.named.txid) {
+            self.signed.push(new);
         }
     }
 
@@ -240,9 +257,7 @@ impl World {
         let params = Params { bump: 0, ..self.params(&view) };
         let outline = spend::seal(self.seal.clone(), &next, self.random.once_in(2));
         let Ok(built) = spend::fund(&outline, &view, &params) else { return };
-        if policy::judge(&built.transaction, &outline, &view, &self.terms()).is_err() {
-            return;
-        }
+        let Ok(seal) = policy::judge(&built.transaction, &outline, &view, &self.terms()) else { return };
         let txid = built.transaction.compute_txid();
         let first_hook = outline.outputs.len() - lots.len();
         let mut sweeps = Vec::new();
@@ -256,12 +271,11 @@ impl World {
             let rest: Vec<_> = lot.iter().filter(|coin| !spent.contains(coin)).copied().collect();
             let Ok(outline) = spend::sweep(&view, Some(hook), &rest, SCENE.change[1].clone()) else { return };
             let Ok(built) = spend::fund(&outline, &view, &params) else { return };
-            let accepted = policy::judge(&built.transaction, &outline, &view, &self.terms()).is_ok();
-            sweeps.push((built.transaction, accepted));
+            sweeps.extend(policy::judge(&built.transaction, &outline, &view, &self.terms()));
             self.hooks.insert(outpoint);
         }
-        self.keep(&built.transaction, true, outline.purpose(), 0);
-        sweeps.iter().for_each(|(sweep, accepted)| self.keep(sweep, *accepted, Purpose::Sweep, 0));
+        self.keep(Some(&seal), 0);
+        sweeps.iter().for_each(|sweep| self.keep(Some(sweep), 0));
     }
 
     fn contribute(&mut self) {
@@ -271,8 +285,7 @@ impl World {
         let scripts: Vec<_> = SCENE.own.keys().collect();
         let script = (*self.random.pick(&scripts).expect("some")).clone();
         let value = Amount::from_sat(9_000 + self.random.next() % 60_000);
-        self.chain.blocks.push([Named::new(transaction(source, script, value))].into());
-        self.check();
+        self.push(vec![Named::new(transaction(source, script, value))]);
     }
 
     /// A block with some of everything that was ever signed, as far as it can be.
@@ -282,13 +295,17 @@ impl World {
             let Some(signed) = self.random.pick(&self.signed) else { break };
             if self.chain.takes(&block, &signed.named) {
                 self.outcome.mined += 1;
-                self.outcome.ended += u64::from(!matches!(
-                    signed.purpose,
-                    Purpose::Sweep | Purpose::Renewal | Purpose::Seal(_)
-                ));
+                let moves = matches!(signed.purpose, Purpose::Sweep | Purpose::Renewal | Purpose::Seal(_));
+                self.outcome.ended += u64::from(!moves);
+                self.outcome.drawn += u64::from(matches!(signed.purpose, Purpose::Draw { .. }));
                 block.push(signed.named.clone());
             }
         }
+        self.push(block);
+    }
+
+    fn push(&mut self, block: Vec<Named>) {
+        chain::grow(&mut self.view, &block);
         self.chain.blocks.push(block.into());
         self.check();
     }
@@ -306,69 +323,7 @@ impl World {
         }
         self.branches.push(self.chain.clone());
         self.chain.blocks.truncate(self.chain.blocks.len() - depth);
+        self.view = self.chain.view(None, 0);
         (0..=depth).for_each(|_| self.mine());
-    }
-
-    /// After every block: S1, the balance identity (S4), no budget overdrawn (S7), nothing misread.
-    fn check(&mut self) {
-        let view = self.chain.view(None, 0);
-        let truth = judge::read(&self.chain, &self.known, self.guild_anchor);
-        let balance = view.balance();
-        let held = (balance.confirmed + balance.immature + balance.pending).to_sat();
-        self.outcome.unbalanced += u64::from(held != truth.held || i128::from(held) != truth.left);
-        self.outcome.overdrawn += truth.overdrawn;
-        let mined = self.mined_payments();
-        for (index, decided) in self.decided.iter().enumerate() {
-            let paid = mined.iter().filter(|(pays, _)| *pays == Some(index)).count();
-            let by_all =
-                mined.iter().filter(|(_, purpose)| *purpose == Purpose::Payment(decided.id())).count();
-            self.outcome.double_payments += u64::from(by_all > 1);
-            let read = decided.line(self.guild_anchor).follow(&view, decided.id(), CONFIRMED);
-            let fate = match read {
-                Lineage::Paid(_) => Fate::Paid,
-                Lineage::Closed(_) => Fate::Closed,
-                Lineage::Open { .. } => Fate::Open,
-                Lineage::Lost(_) | Lineage::NoAnchor => Fate::Lost,
-            };
-            // an exit at another amount is the same decision: paid is paid
-            let is_paid = if matches!(decided, Decided::Exit(_)) { by_all > 0 } else { paid > 0 };
-            self.outcome.misread += u64::from(fate != truth.fates[index] || is_paid != (fate == Fate::Paid));
-        }
-    }
-
-    /// The payments in blocks of the present chain, by what was meant when they were signed.
-    fn mined_payments(&self) -> Vec<(Option<usize>, Purpose)> {
-        let mut payments = self.signed.iter().filter(|signed| signed.pays.is_some()).collect::<Vec<_>>();
-        payments.retain(|signed| self.chain.transactions().any(|(_, named)| named.txid == signed.named.txid));
-        payments.into_iter().map(|signed| (signed.pays, signed.purpose)).collect()
-    }
-
-    /// At the end: whatever is neither paid nor closed can still be paid, but for money, order or limits.
-    fn count_unpayable(&mut self) {
-        let (view, truth) =
-            (self.chain.view(None, 0), judge::read(&self.chain, &self.known, self.guild_anchor));
-        let params = Params { lock_height: view.tip(), bump: 0, ..self.params(&view) };
-        for (decided, fate) in self.decided.clone().iter().zip(truth.fates) {
-            if fate == Fate::Lost {
-                self.outcome.unpayable += 1;
-            }
-            if fate != Fate::Open {
-                continue;
-            }
-            let built = match decided {
-                Decided::Budget(budget, bills) => {
-                    let bill = SCENE.bill(bills, 0).expect("there are bills");
-                    spend::draw(budget, &bill, &view, view.tip()).map_err(BuildError::from)
-                }
-                other => spend::payment(other.order(self.guild_anchor).expect("not a budget"), &view)
-                    .map_err(BuildError::from),
-            };
-            let funded = built.and_then(|outline| spend::fund(&outline, &view, &params));
-            let passes = matches!(
-                funded,
-                Ok(_) | Err(BuildError::Funds { .. } | BuildError::Number { .. } | BuildError::Draw(_))
-            );
-            self.outcome.unpayable += u64::from(!passes);
-        }
     }
 }

@@ -1,24 +1,20 @@
-//! Random histories (§9, §13: S1, S4, S6, S7), on all cores, as many as `HISTORIES` says.
+//! Random histories (§9, §13: S1, S4, S6, S7), on all cores. What to ask for a long run with, in parts if
+//! need be: [`Run::asked`].
 
-use crate::measure::{in_parallel, threads};
+use crate::measure::threads;
 use crate::report::{Row, note};
 use anyhow::{Result, ensure};
-use wallet::testkit::histories::{Outcome, histories};
+use wallet::testkit::histories::Run;
 
 /// Histories where nobody says otherwise: some seconds. The long run has a million.
 const HISTORIES: u64 = 20_000;
-/// Histories that one thread lives through at a time.
-const LOT: u64 = 100;
 
 pub(crate) fn rows() -> Result<Vec<Row>> {
-    let asked = std::env::var("HISTORIES").ok().map(|count| count.parse()).transpose()?;
-    let count: u64 = asked.unwrap_or(HISTORIES);
-    note(&format!("{count} random histories on {} threads", threads()));
-    let lots: Vec<u64> = (0..count.div_ceil(LOT)).collect();
-    let lived = in_parallel(&lots, |lot| histories(1 + lot * LOT, LOT.min(count - lot * LOT)));
-    let all = lived.into_iter().fold(Outcome::default(), Outcome::and);
+    let run = Run::asked(HISTORIES).map_err(anyhow::Error::from_boxed)?;
+    note(&format!("{} random histories from seed {} on {} threads", run.count, run.first, threads()));
+    let all = run.live(threads())?;
     note(&format!("{all:?}"));
-    ensure!(all.histories == count || !all.holds(), "{} of {count} histories", all.histories);
+    ensure!(all.histories == run.count || !all.holds(), "{} of {} histories", all.histories, run.count);
     let row = |name, value: u64| Row::plain(name, value as f64, "times");
     Ok(vec![
         row("histories", all.histories),
