@@ -6,6 +6,7 @@ mod audit;
 mod by_hand;
 mod pools;
 mod recovery;
+mod reports;
 mod story;
 mod survive;
 mod three;

@@ -83,6 +83,7 @@ fn with_no_share_left_two_seeds_recover_the_treasury_after_the_delay() {
     links_and_codes(&guild);
     paid_in(&guild, &narrator);
     coins(&guild);
+    crate::reports::tell_what_came_in(&guild);
     for name in THREE {
         guild.kill(name).unwrap();
     }
