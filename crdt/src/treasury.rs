@@ -83,8 +83,19 @@ impl fmt::Debug for GroupKey {
 /// Keychain 0 receives (index 0: mining; 1 and up: contributors), keychain 1 takes change.
 #[must_use]
 pub fn descriptor(charter: &Charter, key: GroupKey) -> String {
+    of_keychain(charter, key, "<0;1>")
+}
+
+/// The descriptor of seals under `key`, whose first script alone is used: `tr(P/2/*, …/2/*…)`, with the same
+/// leaf as every coin of the treasury.
+#[must_use]
+pub fn seal_descriptor(charter: &Charter, key: GroupKey) -> String {
+    of_keychain(charter, key, "2")
+}
+
+fn of_keychain(charter: &Charter, key: GroupKey, chain: &str) -> String {
     let Recovery { keys, least, delay } = &charter.recovery;
-    let keys: Vec<String> = keys.iter().map(|key| format!("{key}/<0;1>/*")).collect();
+    let keys: Vec<String> = keys.iter().map(|key| format!("{key}/{chain}/*")).collect();
     let xpub = key.xpub(charter.network);
-    format!("tr({xpub}/<0;1>/*,and_v(v:multi_a({least},{}),older({delay})))", keys.join(","))
+    format!("tr({xpub}/{chain}/*,and_v(v:multi_a({least},{}),older({delay})))", keys.join(","))
 }

@@ -83,6 +83,12 @@ impl Canonical {
         all
     }
 
+    /// Where a transaction that counts stands.
+    pub(crate) fn place(&self, graph: &Graph, txid: Txid) -> Option<Place> {
+        let mined = graph.get_tx_node(txid).and_then(|node| self.anchor(&node));
+        mined.or_else(|| self.standing.get(&txid).copied())
+    }
+
     /// The hash of the best chain's block at `height`, if it is known.
     pub(crate) fn block_hash(&self, height: Height) -> Option<BlockHash> {
         self.chain.get(&height).copied()

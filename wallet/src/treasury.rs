@@ -6,9 +6,11 @@
 
 mod change;
 mod follow;
+mod seals;
 mod source;
 
 pub use change::ChangeSet;
+pub use seals::{SEAL, SealCoin, SealSpend};
 
 use crate::Path;
 use crate::canonical::Canonical;
@@ -20,6 +22,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{Address, Block, BlockHash, Network, OutPoint, Script, ScriptBuf, Transaction, Txid};
 use crdt::treasury::{GroupKey, descriptor};
 use crdt::{Charter, Height};
+use seals::SealKey;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -38,6 +41,9 @@ pub(crate) const LOOKAHEAD: u32 = 1;
 pub struct Treasury {
     pub(crate) wallet: Wallet,
     key: GroupKey,
+    seal: SealKey,
+    /// Every output to the seal's script that was ever seen.
+    seal_coins: BTreeSet<OutPoint>,
     birth: Height,
     scripts: Arc<Vec<ScriptBuf>>,
     /// What counts of what the wallet knows.
@@ -87,7 +93,7 @@ impl Treasury {
         let params = Wallet::create_from_two_path_descriptor(descriptor(charter, key));
         let params = params.network(charter.network).lookahead(LOOKAHEAD);
         let wallet = params.create_wallet_no_persist().map_err(TreasuryError::Descriptor)?;
-        Ok(Self::revealed(wallet, charter, key))
+        Self::revealed(wallet, charter, key)
     }
 
     /// The treasury as it was stored.
@@ -100,19 +106,22 @@ impl Treasury {
         let params = Wallet::load().two_path_descriptor(descriptor(charter, key));
         let params = params.check_network(charter.network).lookahead(LOOKAHEAD);
         let wallet = params.load_wallet_no_persist(stored.wallet).map_err(TreasuryError::Stored)?;
-        let mut treasury = Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key);
+        let mut treasury = Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key)?;
         treasury.view.first = Arc::new(stored.first.unwrap_or_default());
         Ok(treasury)
     }
 
-    fn revealed(mut wallet: Wallet, charter: &Charter, key: GroupKey) -> Self {
+    fn revealed(mut wallet: Wallet, charter: &Charter, key: GroupKey) -> Result<Self, TreasuryError> {
+        let seal = SealKey::of(charter, key)?;
         let [_, change] = CHANGE;
         drop(wallet.reveal_addresses_to(KeychainKind::External, ADDRESSES - 1));
         drop(wallet.reveal_addresses_to(KeychainKind::Internal, change));
         let change_script = wallet.peek_address(KeychainKind::Internal, change).address.script_pubkey();
         let mut treasury = Self {
             view: View::new(charter.id(), wallet.latest_checkpoint().block_id(), change_script),
-            scripts: Arc::new(source::scripts(&wallet)),
+            scripts: Arc::new(source::scripts(&wallet).into_iter().chain([seal.script.clone()]).collect()),
+            seal,
+            seal_coins: BTreeSet::new(),
             wallet,
             key,
             birth: charter.birth.height,
@@ -123,7 +132,7 @@ impl Treasury {
         };
         treasury.catch_up();
         treasury.show_left_alone();
-        treasury
+        Ok(treasury)
     }
 
     /// Take the next block, or the first of a branch that replaces known blocks.
@@ -139,6 +148,7 @@ impl Treasury {
     ) -> Result<(), TreasuryError> {
         let applied = self.wallet.apply_block_connected_to(block, height, connected_to);
         applied.map_err(|source| TreasuryError::Connect { height, source })?;
+        self.keep_seals(block, height);
         self.follow();
         if !self.view.first.is_below(height) {
             self.look_for_first(First::of_block(block, height, |output| self.path(&output.script_pubkey)));
@@ -154,6 +164,8 @@ impl Treasury {
         evicted: impl IntoIterator<Item = (Txid, u64)>,
     ) {
         self.evict(evicted);
+        let seen: Vec<(Arc<Transaction>, u64)> = seen.into_iter().collect();
+        self.keep_waiting_seals(&seen);
         self.wallet.apply_unconfirmed_txs(seen);
         self.follow();
     }
@@ -203,8 +215,7 @@ impl Treasury {
     /// The transactions that were in the mempool when we last looked.
     #[must_use]
     pub fn unconfirmed(&self) -> Vec<Arc<Transaction>> {
-        let all = self.canonical.unconfirmed().filter_map(|txid| self.view.transaction(&txid));
-        all.map(|seen| Arc::clone(&seen.transaction)).collect()
+        self.canonical.unconfirmed().filter_map(|txid| self.wallet.tx_graph().get_tx(txid)).collect()
     }
 
     /// BDK's wallet, to measure ours beside.

@@ -3,6 +3,7 @@
 
 mod first;
 mod grow;
+mod join;
 
 pub use first::First;
 pub(crate) use first::can_be_anchor;

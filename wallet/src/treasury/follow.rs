@@ -7,13 +7,14 @@ use crate::view::{Coin, First, Seen};
 use bdk_wallet::Update;
 use bdk_wallet::chain::TxUpdate;
 use bitcoin::{OutPoint, ScriptBuf, Txid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 impl Treasury {
     /// Show all that the wallet knows.
     pub(super) fn catch_up(&mut self) {
         self.staged = self.wallet.take_staged().unwrap_or_default().into();
+        self.note_all_seals();
         let chain = self.wallet.local_chain().iter_checkpoints();
         let chain = chain.map(|block| (block.height(), block.hash()));
         let seen = self.canonical.catch_up(self.wallet.tx_graph(), chain);
@@ -23,6 +24,7 @@ impl Treasury {
     /// Take what the wallet learnt since the last time.
     pub(super) fn follow(&mut self) {
         let Some(change) = self.wallet.take_staged() else { return };
+        self.note_new_seals(&change);
         let moved = self.canonical.follow(self.wallet.tx_graph(), &change);
         self.staged.merge(change.into());
         self.show(&moved);
@@ -32,7 +34,8 @@ impl Treasury {
     /// Forget what left the mempool. Only of what counts: BDK would work out for itself what does, over the
     /// whole history.
     pub(super) fn evict(&mut self, evicted: impl IntoIterator<Item = (Txid, u64)>) {
-        let pending = |txid: &Txid| self.view.transaction(txid).is_some_and(|seen| seen.height.is_none());
+        let waiting: BTreeSet<Txid> = self.canonical.unconfirmed().collect();
+        let pending = |txid: &Txid| waiting.contains(txid);
         let evicted = evicted.into_iter().filter(|(txid, _)| pending(txid));
         let mut tx_update = TxUpdate::default();
         tx_update.evicted_ats.extend(evicted);
