@@ -11,6 +11,10 @@ pub struct Chain {
     entries: Vec<Signed>,
     fork: Option<Fork>,
     quota: Quota,
+    /// So many entries stand whatever comes: a checkpoint ends with them.
+    sealed: u32,
+    /// Whether it ends there: its author left.
+    ended: bool,
 }
 
 /// Proof that an author signed two entries with one sequence number: the two of smallest id. Everything
@@ -152,6 +156,12 @@ impl Chain {
     /// Offer an entry of this author. Any order and repetition leads to the same chain.
     pub fn offer(&mut self, signed: &Signed) -> Place {
         let seq = signed.entry().seq;
+        if seq < self.sealed.min(self.next_seq()) {
+            return if self.id_at(seq) == Some(signed.id()) { Place::Known } else { Place::Suspended };
+        }
+        if self.ended && seq >= self.sealed {
+            return Place::Suspended;
+        }
         if seq > self.next_seq() {
             return if self.fork.is_some() { Place::Suspended } else { Place::Waits };
         }
@@ -236,6 +246,24 @@ impl Chain {
         stretch.into_iter().flatten().fold(Quota::default(), |quota, signed| {
             quota.after(signed).expect("entries that stand are within quota")
         })
+    }
+
+    /// The first `sealed` entries stand whatever comes; if it `ended`, nothing else does. What fell.
+    pub(crate) fn seal(&mut self, sealed: u32, ended: bool) -> Vec<Signed> {
+        (self.sealed, self.ended) = (sealed, ended);
+        if !ended || self.next_seq() <= sealed && self.fork.is_none() {
+            return Vec::new();
+        }
+        let mut fell = self.entries.split_off(index(sealed).min(self.entries.len()));
+        self.quota = self.quota_before(sealed);
+        fell.extend(self.fork.take().into_iter().flat_map(|fork| [fork.low, fork.high]));
+        fell
+    }
+
+    /// Whether nothing of its author is taken that is not here.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.ended && self.entries.len() as u64 >= self.sealed as u64
     }
 
     /// The id of the entry at `seq`, if it stands.

@@ -17,6 +17,10 @@ pub enum Change {
     Forked(MemberId),
     /// A co-signer is a step further in making a key.
     KeyStep(MemberId),
+    /// Somebody is a step further on the way to the next epoch.
+    Succession(MemberId),
+    /// The epoch is another one now.
+    Epoch(u32),
     /// There is a key that all co-signers stored, or another one than before.
     Key,
     /// A test signature of the key was shown.

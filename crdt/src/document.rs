@@ -6,6 +6,7 @@ use crate::Height;
 use crate::chain::{Broken, Chain, Place};
 use crate::charter::Charter;
 use crate::entry::{ENTRY_VERSION, Entry, Payload};
+use crate::epoch::{Head, Sealed};
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::limits::AHEAD;
 use crate::signed::{Signed, Verifier};
@@ -164,6 +165,44 @@ impl Document {
     /// The authors whose part of the document changed since this was last asked.
     pub fn take_touched(&mut self) -> BTreeSet<MemberId> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// Let somebody speak who is not a founder.
+    pub fn admit(&mut self, author: MemberId) {
+        self.chains.entry(author).or_default();
+    }
+
+    /// Go by these epochs: what their checkpoints end stands whatever comes, and the chains of those who left
+    /// end there. `stays` says who speaks on. What fell: it may stand again if the chain turns.
+    pub fn govern(&mut self, epochs: &[Sealed], stays: impl Fn(&MemberId) -> bool) -> Vec<Signed> {
+        let mut fell = Vec::new();
+        let heads = epochs.iter().flat_map(|sealed| &sealed.checkpoint.heads);
+        let mut ends: BTreeMap<MemberId, u32> = BTreeMap::new();
+        for (author, head) in heads {
+            ends.insert(*author, head.seq.saturating_add(1));
+        }
+        for author in epochs.iter().flat_map(|sealed| sealed.checkpoint.roll.keys()) {
+            self.chains.entry(*author).or_default();
+        }
+        for (author, chain) in &mut self.chains {
+            let end = ends.get(author).copied().unwrap_or_default();
+            let ended = !epochs.is_empty() && !stays(author);
+            for gone in chain.seal(end, ended) {
+                self.index.remove(&gone.id());
+                self.touched.insert(*author);
+                self.version += 1;
+                fell.push(gone);
+            }
+        }
+        fell
+    }
+
+    /// Whether all that this checkpoint ends is here: its heads, and what is before them.
+    #[must_use]
+    pub fn reaches(&self, heads: &BTreeMap<MemberId, Head>) -> bool {
+        heads.iter().all(|(author, head)| {
+            self.chains.get(author).and_then(|chain| chain.id_at(head.seq)) == Some(head.entry)
+        })
     }
 
     /// Add an entry. `tip` is the height of our chain.

@@ -9,6 +9,7 @@ use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::limits::{ADDRESSES_MAX, CO_SIGNERS_MAX};
 use crate::receipt::Receipt;
+use crate::succession::{Cut, Rekey};
 use crate::text::{Line, Note};
 use crate::treasury::GroupKey;
 use bitcoin::{Amount, BlockHash};
@@ -110,6 +111,15 @@ pub enum Payload {
     Receipt(Box<Receipt>),
     /// A key generation among fewer, called by who writes it and joined by who repeats it.
     Attempt(Attempt),
+    /// A key generation for the next epoch.
+    Rekey(Rekey),
+    /// Where the chains end for the next checkpoint.
+    Cut(Cut),
+    /// The author holds the bytes of a checkpoint.
+    Holds {
+        /// Its hash.
+        checkpoint: Digest,
+    },
 }
 
 impl Payload {
@@ -136,6 +146,9 @@ impl Payload {
             Self::Delegate { .. } => "delegate",
             Self::Receipt(_) => "receipt",
             Self::Attempt(_) => "attempt",
+            Self::Rekey(_) => "rekey",
+            Self::Cut(_) => "cut",
+            Self::Holds { .. } => "holds",
         }
     }
 }

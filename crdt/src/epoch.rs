@@ -4,6 +4,10 @@
 //! All of it is pure: a checkpoint is a value with one encoding, and its hash is what a seal commits to on
 //! Bitcoin. Nothing here signs, and nothing here looks at a chain.
 
+mod draft;
+
+pub use draft::{NotFit, Plan, at_heads, heads, judge};
+
 use crate::certificate::Certificate;
 use crate::charter::ThresholdRule;
 use crate::governance::{Effect, EpochChange, Setting, SettingKey, judged_from};
@@ -18,6 +22,7 @@ use crate::{Height, Weight};
 use bitcoin::{OutPoint, ScriptBuf};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A member as a checkpoint has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +92,15 @@ pub struct Checkpoint {
     pub settings: BTreeMap<SettingKey, (ProposalId, Setting)>,
     /// The coin that exits and distributions by work are paid from, if one is named anew.
     pub guild_anchor: Option<OutPoint>,
+}
+
+/// A checkpoint whose seal is K deep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// What the guild is from then on.
+    pub checkpoint: Arc<Checkpoint>,
+    /// The height of the block under which the seal is K deep.
+    pub height: Height,
 }
 
 /// Why a checkpoint cannot stand.

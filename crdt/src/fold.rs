@@ -8,6 +8,7 @@
 //! Only two things make it look back: an author who forks is forgotten and said again up to the fork, and
 //! proofs are checked again when the key changes.
 
+mod epochs;
 mod judge;
 mod key;
 mod said;
@@ -17,10 +18,12 @@ use crate::change::Change;
 use crate::charter::Charter;
 use crate::document::Document;
 use crate::entry::{Addresses, Payload};
+use crate::epoch::Sealed;
 use crate::governance::{Effect, exit_id};
 use crate::id::{EntryId, MemberId, ProposalId};
 use crate::signed::Signed;
 use crate::state::{EpochKey, FIRST_EPOCH, Member, Settled, State};
+use crate::succession::Succession;
 use crate::verdict::{Ignored, Verdict};
 use bitcoin::BlockHash;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +38,9 @@ pub struct ChainFacts {
     pub block_hash: BlockHash,
     /// Decisions whose lineage ended ≥ K deep.
     pub settled: BTreeMap<ProposalId, Settled>,
+    /// The epochs after the first whose seal is K deep, in order, as far as their checkpoints and all that
+    /// these end is here.
+    pub epochs: Vec<Sealed>,
 }
 
 /// The state, and what became of every entry.
@@ -55,6 +61,8 @@ pub struct Fold {
     charter: Charter,
     state: State,
     settled: BTreeMap<ProposalId, Settled>,
+    /// The epochs that the state went through.
+    epochs: Vec<Sealed>,
     /// Entries of each author that are in the state.
     applied: BTreeMap<MemberId, u32>,
     /// The ids that members' exits go by.
@@ -94,6 +102,10 @@ pub fn explain(charter: &Charter, document: &Document, facts: &ChainFacts, id: E
     let subject = subject(signed);
     let mut fold = Fold::new(charter, facts);
     fold.verdicts = Some(BTreeMap::new());
+    if !facts.epochs.is_empty() {
+        fold.catch_up(document);
+        return fold.verdicts.unwrap_or_default().remove(&id);
+    }
     let standing = document.chains().flat_map(|(_, chain)| chain.entries());
     for said in standing.chain(document.adopted()) {
         let about = self::subject(said);
@@ -127,6 +139,7 @@ impl Fold {
             charter: charter.clone(),
             state: initial(charter, facts),
             settled: facts.settled.clone(),
+            epochs: facts.epochs.clone(),
             applied: BTreeMap::new(),
             exit_ids: exit_ids.collect(),
             waiting: BTreeMap::new(),
@@ -144,10 +157,11 @@ impl Fold {
 
     /// Take in all that `document` holds.
     pub fn catch_up(&mut self, document: &Document) {
+        self.pass_epochs(document);
         for author in document.chains().map(|(author, _)| *author).collect::<Vec<_>>() {
             self.follow_author(document, &author);
-            self.changes.clear();
         }
+        self.changes.clear();
     }
 
     /// Take in what changed in `document` for `authors` (see [`Document::take_touched`]), and say what that
@@ -158,12 +172,18 @@ impl Fold {
         authors: impl IntoIterator<Item = MemberId>,
     ) -> Vec<Change> {
         for author in authors {
+            if self.looks_back(document, &author) {
+                self.again(document);
+                self.changes.push(Change::Forked(author));
+                break;
+            }
             self.follow_author(document, &author);
         }
         std::mem::take(&mut self.changes)
     }
 
-    /// Move to another block: heights, and decisions whose lineage ended.
+    /// Move to another block: heights, and decisions whose lineage ended. Epochs are another matter: see
+    /// [`Fold::is_of`].
     pub fn at(&mut self, facts: &ChainFacts) -> Vec<Change> {
         self.state.height = facts.height;
         self.state.block_hash = facts.block_hash;
@@ -183,7 +203,8 @@ impl Fold {
     fn follow_author(&mut self, document: &Document, author: &MemberId) {
         let Some(chain) = document.chain(author) else { return };
         let forked = chain.fork().map(|_| chain.next_seq());
-        let cut = self.state.members.get(author).is_some_and(|member| member.forked != forked);
+        let known = self.state.members.get(author).map(|member| member.forked);
+        let cut = known.is_some_and(|known| known != forked);
         if cut {
             self.forget(author, forked);
         }
@@ -251,6 +272,7 @@ impl Fold {
             attempts.remove(author);
             !attempts.is_empty()
         });
+        state.next.forget(author);
         if let Some(key) = &mut state.key {
             key.tests.remove(author);
             key.founding.remove(author);
@@ -303,6 +325,9 @@ impl Fold {
 
     /// Find the key that the co-signers agree on. If it is another one, what was signed is checked again.
     fn agree_on_key(&mut self, document: &Document) {
+        if self.state.epoch != FIRST_EPOCH {
+            return; // the checkpoint names it
+        }
         let agreed = self.agreed_key();
         if self.state.key.as_ref().map(|key| &key.ready) == agreed.as_ref() {
             return;
@@ -348,6 +373,8 @@ fn initial(charter: &Charter, facts: &ChainFacts) -> State {
         key_ready: BTreeMap::new(),
         key: None,
         attempts: BTreeMap::new(),
+        next: Succession::default(),
+        past: BTreeMap::new(),
         proposals: BTreeMap::new(),
         statements: BTreeMap::new(),
         exits: BTreeMap::new(),

@@ -36,6 +36,10 @@ pub const WANTED_MAX: usize = 64;
 pub const MEMBERS_MAX: usize = 1_000;
 /// Co-signers of a treasury.
 pub const CO_SIGNERS_MAX: usize = 100;
+/// Blocks that a cut is announced ahead: time for everybody to hear of it.
+pub const CUT_AHEAD: Height = 3;
+/// Checkpoints of the next epoch that one author can say it holds.
+pub const CHECKPOINTS_HELD: usize = 64;
 /// Attempts at the key of an epoch: more than half a year of them.
 pub const ATTEMPTS_MAX: u32 = 64;
 /// Outputs that one decision may pay: 500 of the longest address type fill two thirds of an entry, and with

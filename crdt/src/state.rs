@@ -10,6 +10,7 @@ use crate::governance::{
 use crate::hash::Digest;
 use crate::id::{EntryId, GuildId, MemberId, ProposalId};
 use crate::rules::Rules;
+use crate::succession::{Past, Succession};
 use crate::text::{Line, Note};
 use crate::{Height, Weight};
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
@@ -49,6 +50,10 @@ pub struct State {
     /// Key generations among fewer, by who called or joined them: (epoch, attempt) → co-signer → at this
     /// height, among these.
     pub attempts: BTreeMap<(u32, u32), BTreeMap<MemberId, (Height, Attempt)>>,
+    /// What is said on the way to the next epoch.
+    pub next: Succession,
+    /// The epochs before.
+    pub past: BTreeMap<u32, Past>,
     /// All proposals.
     pub proposals: BTreeMap<ProposalId, ProposalState>,
     /// What co-signers had seen of votes when they closed: close → co-signer → its statement.
@@ -196,6 +201,8 @@ pub struct ProposalState {
     pub certificates: BTreeMap<(u16, MemberId), Certificate>,
     /// How its lineage ended, ≥ K deep.
     pub settled: Option<Settled>,
+    /// An epoch ended and did not take it along: it may be proposed anew.
+    pub lapsed: bool,
     /// Bills drawn on it, if it is a budget, by author and place in the author's chain.
     pub draws: BTreeMap<(MemberId, u32), Draw>,
 }
@@ -241,7 +248,7 @@ impl ProposalState {
         }
     }
 
-    /// The bytes its certificate signs; of several options, the first's.
+    /// The bytes its certificate signs in the first epoch; of several options, the first's.
     #[must_use]
     pub fn body(&self, guild: GuildId, id: ProposalId) -> Body {
         let effect = self.proposal.effect.option(0).map_or(Digest([0; 32]), |effect| effect.hash());

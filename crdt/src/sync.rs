@@ -15,7 +15,7 @@ use crate::limits::{ENTRY_MAX, MEMBERS_MAX, PAGE_ENTRIES, PAGE_MAX, WANTED_MAX};
 use crate::signed::Signed;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +81,9 @@ pub struct Frontier {
     /// Where entries wait that contradict our chain of their author. Our own business: not on the wire.
     #[serde(skip)]
     disputed: BTreeMap<MemberId, u32>,
+    /// Of whom nothing more is taken here, and who may speak at all: likewise.
+    #[serde(skip)]
+    open: BTreeSet<MemberId>,
 }
 
 impl PartialEq for Frontier {
@@ -146,7 +149,8 @@ impl Frontier {
     pub fn of(document: &Document) -> Self {
         let spoken = document.chains().filter(|(_, chain)| chain.all().next().is_some());
         let reaches = spoken.map(|(author, chain)| (*author, Reach::of(chain))).collect();
-        Self { reaches, disputed: document.disputed().collect() }
+        let open = document.chains().filter(|(_, chain)| !chain.is_over()).map(|(author, _)| *author);
+        Self { reaches, disputed: document.disputed().collect(), open: open.collect() }
     }
 
     /// A hash that is equal iff two frontiers are: what gossip carries.
@@ -165,7 +169,7 @@ impl Frontier {
     pub fn lacks(&self, theirs: &Self) -> Vec<Range> {
         let none = Reach { count: 0, head: None, fork: None };
         let (mut news, mut searches) = (Vec::new(), Vec::new());
-        for (author, their) in &theirs.reaches {
+        for (author, their) in theirs.reaches.iter().filter(|(author, _)| self.open.contains(author)) {
             let ours = self.reaches.get(author).unwrap_or(&none);
             let Some(first) = ours.wants(their) else { continue };
             let disputed = self.disputed.get(author).map(|seq| seq.saturating_sub(STEP_BACK));

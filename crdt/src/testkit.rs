@@ -137,5 +137,5 @@ pub fn ballot(proposal: ProposalId, choice: Choice, last: bool) -> Payload {
 /// Chain facts at `height` with nothing settled.
 #[must_use]
 pub fn facts(height: Height) -> ChainFacts {
-    ChainFacts { height, block_hash: BlockHash::all_zeros(), settled: BTreeMap::new() }
+    ChainFacts { height, block_hash: BlockHash::all_zeros(), settled: BTreeMap::new(), epochs: Vec::new() }
 }

@@ -70,6 +70,12 @@ pub enum Ignored {
         "an attempt from the second on names co-signers in seat order, itself among them, and enough to sign"
     )]
     BadAttempt,
+    /// Of an epoch that is not the next.
+    #[error("it is about epoch {0}, which is not the next")]
+    Epoch(u32),
+    /// Said by somebody who is not on the roll.
+    #[error("its author is not on the roll: only what makes a key with it counts")]
+    NotAMember,
     /// An invitation of a key that nobody can have.
     #[error("the invited key: {0}")]
     Guest(MemberKeyError),

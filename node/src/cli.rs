@@ -6,6 +6,7 @@ mod certificate;
 mod contact;
 mod document;
 mod draft;
+mod epoch;
 mod found;
 mod init;
 mod join;
@@ -89,6 +90,8 @@ enum Verb {
     Start(start::Start),
     /// How the node, the guild and the treasury are, and what they wait for.
     Status,
+    /// Who the guild is now, its seal, and how it is about to change.
+    Epoch,
     /// Propose, vote, execute.
     #[command(subcommand)]
     Proposal(proposal::Proposal),
@@ -221,6 +224,7 @@ fn run(global: &Global, command: Verb) -> Outcome<()> {
         Verb::Join(join) => join.run(&home, say),
         Verb::Start(start) => start.run(&home, say),
         Verb::Status => status::run(&home, say),
+        Verb::Epoch => epoch::show(&home, say),
         Verb::Proposal(proposal) => proposal.run(&home, say),
         Verb::Draft(draft) => draft.run(&home, say),
         Verb::Label(label) => label.run(&home, say),

@@ -7,11 +7,13 @@ mod attempts;
 mod blocks;
 mod books;
 mod ceremony;
+mod checkpoints;
 mod coins;
 mod commands;
 mod custody;
 mod decided;
 mod decisions;
+mod epochs;
 mod exits;
 mod explain;
 mod forecast;
@@ -24,9 +26,13 @@ mod peers;
 mod proposing;
 mod receipts;
 pub(crate) mod record;
+mod rekey;
 mod rights;
+mod sealing;
 mod seats;
 mod statements;
+mod succession;
+mod sweeps;
 mod transcript;
 mod workspace;
 
@@ -41,9 +47,10 @@ use ceremony::Ceremony;
 use crdt::chain::Broken;
 use crdt::limits::{PROPOSAL_BLOCKS, QUOTA_BLOCKS};
 use crdt::signed::NotAnEntry;
+use crdt::treasury::GroupKey;
 use crdt::{
     ChainFacts, Change, Charter, Document, Fold, GuildId, Height, MemberId, Payload, ProposalId, Signed,
-    State,
+    State, Verifier,
 };
 use ed25519_dalek::SigningKey;
 use rand::{CryptoRng, RngCore};
@@ -97,6 +104,8 @@ pub enum Effect {
     Store(Vec<Signed>),
     /// Verify what may be entries, away from this machine, and answer [`Input::Verified`].
     Verify(u64, Vec<Vec<u8>>),
+    /// Other people may speak now: read entries with this from now on.
+    Verifier(Verifier),
     /// Tell whoever follows the events.
     Tell(Change),
     /// Tell them that coins left the treasury for nothing that was decided.
@@ -105,8 +114,9 @@ pub enum Effect {
     StoreSecret(String, Zeroizing<Vec<u8>>),
     /// Forget a secret that is needed no more.
     DropSecret(String),
-    /// Keep the key share sealed, read it back, answer [`Input::ShareStored`].
-    StoreShare(u32, KeyShare),
+    /// Keep the share of a key, made for this epoch in this attempt, sealed, read it back, answer
+    /// [`Input::ShareStored`].
+    StoreShare((u32, u32), KeyShare),
     /// Keep a public blob.
     StoreBlob(String, Vec<u8>),
     /// Keep what the wallet learnt: Bitcoin can give it again.
@@ -142,6 +152,10 @@ pub struct Start {
     pub transcript: Option<Vec<u8>>,
     /// The share stays sealed: the node takes part in everything but signing.
     pub share_locked: bool,
+    /// Shares of keys of later epochs, and the transcripts they came from.
+    pub later_keys: Vec<(KeyShare, Vec<u8>)>,
+    /// Checkpoints that were here.
+    pub checkpoints: Vec<Vec<u8>>,
     /// The sealed state of an unfinished key generation.
     pub keygen: Option<Zeroizing<Vec<u8>>>,
     /// What the wallet knew.
@@ -173,14 +187,22 @@ pub struct Node {
     books: books::Books,
     tip: Option<Tip>,
     chain: blocks::Chain,
+    /// The coins of the present key…
     treasury: Option<Treasury>,
+    /// …and of keys before and after it.
+    vaults: BTreeMap<GroupKey, Treasury>,
     /// What the treasury looks like; none when it changed and nobody asked since.
     view: OnceCell<Arc<wallet::View>>,
     built: RefCell<Option<(payments::Recipe, wallet::CheckedTx)>>,
     follow_anew: bool,
+    /// Our share of the present key…
     signer: Option<Signer>,
+    /// …and of keys before and after it.
+    keyring: BTreeMap<GroupKey, Signer>,
     record: transcript::KeyRecord,
     keygen: keygen::Keygen,
+    rekeying: rekey::Rekeying,
+    succession: succession::Succession,
     peers: peers::Peers,
     ceremonies: BTreeMap<Subject, Ceremony>,
     seats: seats::Seats,
@@ -225,7 +247,8 @@ impl Node {
     pub fn start(start: Start, rng: Box<dyn Rng>, now: Timestamp) -> Outcome<Self> {
         let guild = start.charter.id();
         let mut document = Document::new(&start.charter);
-        // Checked against the tip when they came.
+        // Checked when they came, against the tip and against who might speak.
+        succession::admit_authors(&mut document, start.own.iter().chain(&start.others));
         for signed in &start.own {
             if !matches!(document.insert(signed.clone(), Height::MAX), crdt::Insert::New(_)) {
                 let seq = signed.entry().seq;
@@ -239,7 +262,12 @@ impl Node {
             document.insert(signed.clone(), Height::MAX);
         }
         let birth = &start.charter.birth;
-        let facts = ChainFacts { height: birth.height, block_hash: birth.hash, settled: BTreeMap::new() };
+        let facts = ChainFacts {
+            height: birth.height,
+            block_hash: birth.hash,
+            settled: BTreeMap::new(),
+            epochs: vec![],
+        };
         let mut fold = Fold::new(&start.charter, &facts);
         document.take_touched();
         fold.catch_up(&document);
@@ -253,12 +281,16 @@ impl Node {
             tip: None,
             chain: blocks::Chain::default(),
             treasury: None,
+            vaults: BTreeMap::new(),
             view: OnceCell::new(),
             built: RefCell::new(None),
             follow_anew: false,
             signer: None,
+            keyring: BTreeMap::new(),
             record: transcript::KeyRecord::new(start.share_locked),
-            keygen: keygen::Keygen::new(start.keygen, &start.charter.co_signers),
+            keygen: keygen::Keygen::new(start.keygen, &start.charter),
+            rekeying: rekey::Rekeying::default(),
+            succession: succession::Succession::recall(&start.records, &start.checkpoints),
             peers: peers::Peers::new(start.bootstrap),
             ceremonies: BTreeMap::new(),
             seats: seats::Seats::default(),
@@ -283,6 +315,8 @@ impl Node {
             effects: VecDeque::new(),
         };
         node.use_key_record(start.share, start.transcript)?;
+        node.use_later_keys(start.later_keys)?;
+        node.effects.push_back(Effect::Verifier(node.document.verifier()));
         node.recall_decided(&start.records);
         node.note_certificates();
         node.open_treasury(start.wallet)?;
@@ -316,8 +350,7 @@ impl Node {
 
     /// Where the chain shell continues from, once there is a wallet, and whether it lost its way.
     pub fn chain_position(&mut self) -> (Option<Box<wallet::chain::Position>>, bool) {
-        let position = self.treasury.as_ref().map(|treasury| Box::new(treasury.position()));
-        (position, std::mem::take(&mut self.follow_anew))
+        (self.position().map(Box::new), std::mem::take(&mut self.follow_anew))
     }
 
     fn state(&self) -> &State {
@@ -344,6 +377,9 @@ impl Node {
         self.speak_of_closes();
         self.drive_keygen();
         self.fetch_transcript();
+        if self.look_for_due {
+            self.drive_succession();
+        }
         self.drive_ceremonies();
         self.answer_waiting();
     }
@@ -374,9 +410,13 @@ impl Node {
     fn follow_chain(&mut self) {
         let facts = self.facts();
         self.chain.told(&facts);
-        let changes = self.fold.at(&facts);
         self.closes_may_be_due = true;
-        self.tell(changes);
+        if self.fold.is_of(&facts.epochs) {
+            let changes = self.fold.at(&facts);
+            self.tell(changes);
+        } else {
+            self.turn_epoch(&facts);
+        }
         self.note_certificates();
         self.allow_peers(); // invitations end
     }
@@ -387,6 +427,7 @@ impl Node {
         if changes.iter().any(rekeyed) {
             self.look_for_due = true;
             self.note_certificates();
+            self.admit_candidates();
         }
         if changes.contains(&Change::KeyTested) && self.state().usable_key().is_some() {
             tracing::info!(target: "guild::keygen", "two quorums have signed: the key can be used");
@@ -399,7 +440,7 @@ impl Node {
     }
 
     fn on_tick(&mut self) {
-        if let Some(signer) = &mut self.signer {
+        for signer in self.signer.iter_mut().chain(self.keyring.values_mut()) {
             signer.expire(self.now);
         }
         self.tend_peers();
@@ -435,8 +476,14 @@ impl Node {
 
     /// First words: the charter is accepted, and where we can be reached.
     fn introduce(&mut self) {
-        let Some(member) = self.state().members.get(&self.me) else { return }; // a guest only reads
-        let (accepted, said) = (member.accepted, member.addresses.clone());
+        let state = self.state();
+        let (accepted, said) = match state.members.get(&self.me) {
+            Some(member) => (member.accepted, member.addresses.clone()),
+            None if state.candidates().contains(&self.me) => {
+                (true, state.next.addresses.get(&self.me).cloned().unwrap_or_default())
+            }
+            None => return, // a guest only reads
+        };
         if self.tip.is_none() || self.recovery.is_some() {
             return;
         }
@@ -466,7 +513,9 @@ impl Node {
         let (state, tip, now) = (self.fold.state(), self.tip_height(), since_start(self.now));
         let guests = state.guests().filter(|(_, expiry)| *expiry >= tip).map(|(guest, _)| guest);
         let guests = guests.take(net::limits::GUESTS);
-        let mut allowed: BTreeSet<MemberId> = state.members.keys().copied().chain(guests).collect();
+        let candidates = state.candidates();
+        let mut allowed: BTreeSet<MemberId> =
+            state.members.keys().copied().chain(guests).chain(candidates).collect();
         allowed.retain(|peer| *peer != self.me && !self.peers.syncer.is_cut(peer, now));
         if self.peers.allow(&allowed) {
             self.effects.push_back(Effect::Net(net::Command::Allow(allowed)));

@@ -195,7 +195,7 @@ impl Daemon {
             Ok(None) => {}
             Err(_) => checked.clear().map_err(|error| fail(&error))?, // it is told again
         }
-        let verifier = Verifier::new(&charter);
+        let verifier = Verifier::of_anybody(charter.id()); // what rests here was verified before
         let me = MemberId::from(&keystore.member().verifying_key());
         let own = records.iter().filter_map(|record| match record {
             Record::Own(bytes) => Some(verifier.verify(bytes)),
@@ -217,6 +217,8 @@ impl Daemon {
             share: if share_locked { None } else { kept_share(&home, &keystore)? },
             transcript: kept_transcript(&home)?,
             share_locked,
+            later_keys: later_keys(&home, &keystore)?,
+            checkpoints: checkpoints(&home)?,
             keygen: keystore.load(Node::KEYGEN_SECRET)?,
             wallet: kept.map_err(|error| fail(&error))?,
             addresses: vec![config.announce.clone().unwrap_or_else(|| config.listen.clone())],
@@ -323,6 +325,7 @@ impl Daemon {
                 Effect::DistrustJournal => home::remove(&self.home.journal_mark())?,
                 Effect::Store(entries) => self.store.keep(&entries)?,
                 Effect::Verify(number, entries) => self.verify(number, entries),
+                Effect::Verifier(verifier) => self.verifier = verifier,
                 Effect::Tell(change) => {
                     if self.events.receiver_count() > 0 {
                         drop(self.events.send(Event::of(&change, self.node.names())));
@@ -331,8 +334,8 @@ impl Daemon {
                 Effect::Alarm(what) => drop(self.events.send(Event::alarm(what))), // nobody may listen
                 Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
-                Effect::StoreShare(epoch, share) => {
-                    let read_back = self.keystore.store_share(epoch, &share)?;
+                Effect::StoreShare(at, share) => {
+                    let read_back = self.keystore.store_share_of(at, &share)?;
                     self.node.handle(Input::ShareStored(read_back), now());
                 }
                 Effect::StoreBlob(name, bytes) => home::write_private(&self.home.blob(&name), &bytes)?,
@@ -426,6 +429,25 @@ fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<threshold::Key
 fn kept_transcript(home: &Home) -> Outcome<Option<Vec<u8>>> {
     let path = home.blob(Node::TRANSCRIPT_BLOB);
     path.exists().then(|| home::read(&path)).transpose()
+}
+
+/// Shares of keys of later epochs, each with the transcript of the attempt that made it.
+fn later_keys(home: &Home, keystore: &Keystore) -> Outcome<Vec<(threshold::KeyShare, Vec<u8>)>> {
+    let mut keys = Vec::new();
+    for name in home.blobs("transcript-")? {
+        let Some(at) = name.strip_prefix("transcript-").and_then(|at| at.split_once('-')) else { continue };
+        let (Ok(epoch), Ok(attempt)) = (at.0.parse(), at.1.parse()) else { continue };
+        if let Some(share) = keystore.share_of((epoch, attempt))? {
+            keys.push((share, home::read(&home.blob(&name))?));
+        }
+    }
+    Ok(keys)
+}
+
+/// Checkpoints that were here.
+fn checkpoints(home: &Home) -> Outcome<Vec<Vec<u8>>> {
+    let names = home.blobs("checkpoint-")?;
+    names.iter().map(|name| home::read(&home.blob(name))).collect()
 }
 
 fn read_lines(path: &std::path::Path) -> Vec<String> {

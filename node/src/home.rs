@@ -85,6 +85,28 @@ impl Home {
         self.root.join("blobs").join(name)
     }
 
+    /// The names of blobs that begin with `prefix`, in order.
+    ///
+    /// # Errors
+    ///
+    /// If their folder cannot be read.
+    pub fn blobs(&self, prefix: &str) -> Outcome<Vec<String>> {
+        let folder = self.blob("");
+        if !folder.exists() {
+            return Ok(Vec::new());
+        }
+        let fail = |error| Failure::because(format_args!("cannot read {}", folder.display()), error);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(fail)? {
+            let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(prefix) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// The token of the running daemon's API.
     #[must_use]
     pub fn cookie(&self) -> PathBuf {

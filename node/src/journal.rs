@@ -5,7 +5,8 @@
 
 use crate::error::{Failure, Outcome};
 use bitcoin::Txid;
-use crdt::{Certificate, EntryId, Height, ProposalId};
+use crdt::epoch::Head;
+use crdt::{Certificate, Digest, EntryId, Height, MemberId, ProposalId};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -56,6 +57,24 @@ pub enum Record {
         height: Height,
         /// What came.
         entries: Vec<EntryId>,
+    },
+    /// Where every chain ended here when our tip first reached an announced cut.
+    Cut {
+        /// The height of the cut.
+        height: Height,
+        /// The last entry of every author.
+        heads: Vec<(MemberId, Head)>,
+    },
+    /// A sweep that is fully signed, before its seal is.
+    Sweep {
+        /// The hash of the seal's checkpoint.
+        checkpoint: Digest,
+        /// The seal.
+        seal: Txid,
+        /// Which sweep of it.
+        number: u16,
+        /// The transaction in consensus encoding.
+        transaction: Vec<u8>,
     },
 }
 

@@ -197,6 +197,27 @@ impl Keystore {
         share.map(Some).map_err(|error| Failure::because("cannot read the key share", error))
     }
 
+    /// The share of the key that was made for this epoch in this attempt.
+    ///
+    /// # Errors
+    ///
+    /// If it was altered.
+    pub fn share_of(&self, at: (u32, u32)) -> Outcome<Option<KeyShare>> {
+        let Some(bytes) = self.load(&share_name_of(at))? else { return Ok(None) };
+        let share = KeyShare::from_bytes(&bytes);
+        share.map(Some).map_err(|error| Failure::because("cannot read the key share", error))
+    }
+
+    /// Store it and read it back.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses or gives back something else.
+    pub fn store_share_of(&self, at: (u32, u32), share: &KeyShare) -> Outcome<KeyShare> {
+        self.store(&share_name_of(at), &share.to_bytes())?;
+        self.share_of(at)?.ok_or_else(|| Failure::because("cannot store the key share", "it is not there"))
+    }
+
     /// Store a share and read it back.
     ///
     /// # Errors
@@ -212,6 +233,13 @@ impl Keystore {
 #[must_use]
 pub fn share_name(epoch: u32) -> String {
     format!("share-{epoch}.sealed")
+}
+
+/// The name of the share of the key that was made for this epoch in this attempt: of the first key there is
+/// one, of a later one each attempt has its own, since any of them may be sealed.
+#[must_use]
+pub fn share_name_of((epoch, attempt): (u32, u32)) -> String {
+    if epoch == 1 { share_name(epoch) } else { format!("share-{epoch}-{attempt}.sealed") }
 }
 
 /// Whether `home` holds a member key.

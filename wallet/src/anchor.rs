@@ -274,7 +274,7 @@ pub fn settled(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> BTreeMap<
 #[must_use]
 pub fn facts(view: &View, decisions: &BTreeMap<ProposalId, Line>) -> ChainFacts {
     let settled = settled(view, decisions);
-    ChainFacts { height: view.tip(), block_hash: view.tip_hash(), settled }
+    ChainFacts { height: view.tip(), block_hash: view.tip_hash(), settled, epochs: Vec::new() }
 }
 
 #[cfg(test)]

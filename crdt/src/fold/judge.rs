@@ -18,6 +18,9 @@ impl Fold {
     pub(super) fn judge(&mut self, document: &Document, signed: &Signed) -> Result<(), Ignored> {
         let entry = signed.entry();
         let author = entry.author;
+        if !self.state.members.contains_key(&author) {
+            return self.candidate_says(entry);
+        }
         match &entry.payload {
             Payload::Accept => {
                 self.member(entry, |member| member.accepted = true);
@@ -59,6 +62,9 @@ impl Fold {
                 receipt.check(entry.guild, author).map_err(Ignored::Receipt)?;
             }
             Payload::Attempt(attempt) => return self.attempt(document, entry, attempt),
+            Payload::Rekey(rekey) => return self.rekey(entry, rekey),
+            Payload::Cut(cut) => return self.cut(entry, cut),
+            Payload::Holds { checkpoint } => self.holds(entry, *checkpoint),
         }
         Ok(())
     }
@@ -109,6 +115,7 @@ impl Fold {
             withdrawn: false,
             certificates: BTreeMap::new(),
             settled: self.settled.get(&id).cloned(),
+            lapsed: false,
             draws: BTreeMap::new(),
         };
         self.state.proposals.insert(id, state);

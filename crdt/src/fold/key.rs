@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 
 impl Fold {
     /// Whether this member can be among those who make the key.
-    fn candidate(&self, member: &MemberId) -> Result<(), Ignored> {
+    pub(super) fn candidate(&self, member: &MemberId) -> Result<(), Ignored> {
         let known = self.charter.co_signers.contains(member);
         if known { Ok(()) } else { Err(Ignored::NotACoSigner(*member)) }
     }
 
     pub(super) fn echo(&mut self, entry: &Entry, attempt: (u32, u32), round1: Digest) -> Result<(), Ignored> {
-        self.candidate(&entry.author)?;
+        self.may_make(&entry.author, attempt)?;
         let echoes = self.state.echoes.entry(attempt).or_default();
         if echoes.contains_key(&entry.author) {
             return Err(Ignored::Repeated);
@@ -36,7 +36,7 @@ impl Fold {
         entry: &Entry,
         ready: &KeyReady,
     ) -> Result<(), Ignored> {
-        self.candidate(&entry.author)?;
+        self.may_make(&entry.author, (ready.epoch, ready.attempt))?;
         let all = self.state.key_ready.entry((ready.epoch, ready.attempt)).or_default();
         if all.contains_key(&entry.author) {
             return Err(Ignored::Repeated);
@@ -123,6 +123,9 @@ impl Fold {
         epoch: u32,
         signature: &Signature,
     ) -> Result<(), Ignored> {
+        if epoch == self.state.epoch.saturating_add(1) {
+            return self.next_test(entry, signature);
+        }
         self.proofs.insert(place(entry));
         let guild = self.state.guild;
         let key = self.state.key.as_mut().filter(|key| key.ready.epoch == epoch).ok_or(Ignored::NoKey)?;

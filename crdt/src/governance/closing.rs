@@ -30,7 +30,7 @@ pub fn closes_due(state: &State, me: &MemberId, tip: Height) -> BTreeSet<Height>
     let open = state.proposals.values().filter(|proposal| {
         let over = judged_from(state, proposal.close) <= tip;
         let expired = tip > proposal.close.saturating_add(WINDOW);
-        let decided = proposal.withdrawn || proposal.decided().is_some();
+        let decided = proposal.withdrawn || proposal.lapsed || proposal.decided().is_some();
         over && !expired && !decided && by_relative_rule(state, proposal)
     });
     let said = |close: &Height| state.statements.get(close).is_some_and(|all| all.contains_key(me));

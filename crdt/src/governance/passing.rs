@@ -71,6 +71,9 @@ pub enum NotPassing {
     /// Its author took it back.
     #[error("withdrawn by its author")]
     Withdrawn,
+    /// An epoch ended and did not take it along.
+    #[error("it lapsed with its epoch")]
+    Lapsed,
     /// A certified veto stops it.
     #[error("cancelled by the decision {}", .0.short())]
     Cancelled(ProposalId),
@@ -138,6 +141,7 @@ impl NotPassing {
         match self {
             Self::Unknown => "known proposal",
             Self::Withdrawn => "not withdrawn",
+            Self::Lapsed => "of this epoch",
             Self::Cancelled(_) => "not cancelled",
             Self::Votes(_) => "absolute rule",
             Self::Open { .. } => "grace",
@@ -158,6 +162,7 @@ impl NotPassing {
         match self {
             Self::Unknown => "a proposal in this node's document".to_owned(),
             Self::Withdrawn => "a proposal its author stands by".to_owned(),
+            Self::Lapsed => "a proposal that the checkpoint took along".to_owned(),
             Self::Cancelled(_) => "no certified veto".to_owned(),
             Self::Votes(tally) => format!("final yes above {} of {}", tally.needed_above, tally.roll),
             Self::Open { tally, from } => {
@@ -198,6 +203,9 @@ pub fn passing(state: &State, id: &ProposalId, local: &Local) -> Result<Passing,
     let proposal = state.proposals.get(id).ok_or(NotPassing::Unknown)?;
     if proposal.withdrawn {
         return Err(NotPassing::Withdrawn);
+    }
+    if proposal.lapsed {
+        return Err(NotPassing::Lapsed);
     }
     if let Some(cancel) = state.cancelled(id) {
         return Err(NotPassing::Cancelled(cancel));

@@ -15,6 +15,7 @@ use crdt::governance::{
     Approvals, Basis, Budget, CloseStatement, Disburse, Distribute, EpochChange, Options, Output, RollEntry,
     Seen, Setting, Spend, Work,
 };
+use crdt::succession::{Cut, Rekey};
 use crdt::testkit::{ballot, facts, payee, people, spend};
 use crdt::text::{Line, Note};
 use crdt::treasury::descriptor;
@@ -78,6 +79,16 @@ fn every_kind() -> Vec<Payload> {
             attempt: 2,
             set: guild.people.iter().map(|person| person.id()).collect(),
         }),
+        Payload::Rekey(Rekey {
+            change: proposal,
+            attempt: Attempt {
+                epoch: 2,
+                attempt: 1,
+                set: guild.people.iter().map(|person| person.id()).collect(),
+            },
+        }),
+        Payload::Cut(Cut { change: proposal, attempt: 1, height: TIP + limits::CUT_AHEAD }),
+        Payload::Holds { checkpoint: Digest([0x44; 32]) },
     ]
 }
 
@@ -224,6 +235,9 @@ fn the_kinds_are_closed_and_in_order() {
         "delegate",
         "receipt",
         "attempt",
+        "rekey",
+        "cut",
+        "holds",
     ];
     assert_eq!(names, expected);
     for (number, payload) in (0u8..).zip(every_kind()) {

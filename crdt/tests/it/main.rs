@@ -15,6 +15,7 @@ mod machines;
 mod malicious;
 mod model;
 mod relative;
+mod succession;
 mod sync;
 mod table;
 mod view;

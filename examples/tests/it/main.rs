@@ -4,6 +4,7 @@
 
 mod audit;
 mod by_hand;
+mod epoch;
 mod pools;
 mod recovery;
 mod reports;

@@ -1,6 +1,7 @@
 //! What the API takes and gives. Fields are added, never changed; amounts are integer satoshis.
 
 pub mod audit;
+pub mod epoch;
 pub mod governance;
 pub mod report;
 pub mod treasury;
@@ -48,6 +49,8 @@ pub enum Command {
     Draw(String, NewDraw),
     /// The values of all settings.
     Settings,
+    /// The epoch, its seal, and what changes the guild.
+    Epoch,
     /// What the treasury holds.
     Balance,
     /// What moved it.
@@ -94,6 +97,8 @@ pub enum Answer {
     Certificate(Box<CertificateFile>),
     /// See [`Command::Settings`].
     Settings(Settings),
+    /// See [`Command::Epoch`].
+    Epoch(Box<epoch::EpochDto>),
     /// Said.
     Said(Said),
     /// See [`Command::Balance`].

@@ -38,6 +38,8 @@ impl Event {
             Change::Moved(id) => ("moved", member(id), Some(id)),
             Change::Invited(id) => ("invited", vec!["guests".to_owned(), id.to_string()], None),
             Change::Forked(id) => ("forked", member(id), Some(id)),
+            Change::Succession(id) => ("succession", vec!["succession".to_owned()], Some(id)),
+            Change::Epoch(epoch) => ("epoch", vec!["epoch".to_owned(), epoch.to_string()], None),
             Change::KeyStep(id) => ("key-step", vec!["key".to_owned()], Some(id)),
             Change::Key => ("key", vec!["key".to_owned()], None),
             Change::KeyTested => ("key-tested", vec!["key".to_owned()], None),

@@ -19,6 +19,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/api/v1/proposals/{id}/draws", post(draw))
         .route("/api/v1/audit", get(audit))
         .route("/api/v1/settings", get(settings))
+        .route("/api/v1/epoch", get(epoch))
         .route("/api/v1/delegate", post(delegate))
         .route("/api/v1/pause", post(pause))
         .route("/api/v1/exit", post(leave))
@@ -52,6 +53,10 @@ async fn audit(State(api): Shared) -> Response {
 
 async fn settings(State(api): Shared) -> Response {
     api.ask(Command::Settings).await
+}
+
+async fn epoch(State(api): Shared) -> Response {
+    api.ask(Command::Epoch).await
 }
 
 async fn delegate(State(api): Shared, body: Bytes) -> Response {

@@ -1,7 +1,7 @@
 //! What one node asks others to sign: names only. Every signer builds the request itself, from its own
 //! document and its own chain, so nobody ever signs what it was handed.
 
-use crdt::{EntryId, Height, MemberId, ProposalId};
+use crdt::{Digest, EntryId, Height, MemberId, ProposalId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -31,6 +31,31 @@ pub enum Ask {
     Draw(EntryId, Quote),
     /// Moves coins that their recovery leaf would soon let go.
     Renewal(Quote),
+    /// The test signature of the key that this attempt made for the next epoch.
+    NextTest(u32),
+    /// The seal of a checkpoint.
+    Seal {
+        /// Its hash.
+        checkpoint: Digest,
+        /// At which block and price it is built.
+        quote: Quote,
+    },
+    /// A sweep that a seal takes along.
+    Sweep {
+        /// The hash of the seal's checkpoint.
+        checkpoint: Digest,
+        /// Which sweep, from 0.
+        number: u16,
+        /// At which block and price the seal is built.
+        quote: Quote,
+    },
+    /// Moves coins that reached the key of a past epoch.
+    LateSweep {
+        /// Which.
+        epoch: u32,
+        /// At which block and price.
+        quote: Quote,
+    },
 }
 
 /// At which block and price a transaction is built.
@@ -59,6 +84,14 @@ pub enum Subject {
     Draw(EntryId),
     /// See [`Ask::Renewal`].
     Renewal,
+    /// See [`Ask::NextTest`].
+    NextTest(u32),
+    /// See [`Ask::Seal`].
+    Seal(Digest),
+    /// See [`Ask::Sweep`].
+    Sweep(Digest, u16),
+    /// See [`Ask::LateSweep`].
+    LateSweep(u32),
 }
 
 impl Ask {
@@ -73,6 +106,10 @@ impl Ask {
             Self::Closing(decision, _) => Subject::Closing(*decision),
             Self::Draw(entry, _) => Subject::Draw(*entry),
             Self::Renewal(_) => Subject::Renewal,
+            Self::NextTest(attempt) => Subject::NextTest(*attempt),
+            Self::Seal { checkpoint, .. } => Subject::Seal(*checkpoint),
+            Self::Sweep { checkpoint, number, .. } => Subject::Sweep(*checkpoint, *number),
+            Self::LateSweep { epoch, .. } => Subject::LateSweep(*epoch),
         }
     }
 
@@ -80,7 +117,10 @@ impl Ask {
     #[must_use]
     pub const fn quote(&self) -> Option<Quote> {
         match self {
-            Self::KeyTest | Self::Founding | Self::Certificate(_) => None,
+            Self::KeyTest | Self::Founding | Self::Certificate(_) | Self::NextTest(_) => None,
+            Self::Seal { quote, .. } | Self::Sweep { quote, .. } | Self::LateSweep { quote, .. } => {
+                Some(*quote)
+            }
             Self::Payment { height, fee_rate, .. } => Some(Quote { height: *height, fee_rate: *fee_rate }),
             Self::Bump(_, quote) | Self::Closing(_, quote) | Self::Draw(_, quote) | Self::Renewal(quote) => {
                 Some(*quote)
@@ -102,6 +142,10 @@ impl Subject {
             Self::Closing(proposal) => (3, proposal.to_bytes()),
             Self::Draw(entry) => (4, entry.to_bytes()),
             Self::Renewal => (5, [0; 32]),
+            Self::NextTest(attempt) => (6, numbered(*attempt)),
+            // one after the other, so that whoever has the sweeps also asks for the seal
+            Self::Seal(checkpoint) | Self::Sweep(checkpoint, _) => (7, checkpoint.0),
+            Self::LateSweep(epoch) => (8, numbered(*epoch)),
         };
         let rank =
             |member: &MemberId| crdt::Digest::tagged("hashguild/rank/v1", &[&[tag], &id, &member.to_bytes()]);
@@ -124,8 +168,18 @@ impl fmt::Display for Subject {
             Self::Closing(proposal) => write!(f, "the closing move of {}", proposal.short()),
             Self::Draw(entry) => write!(f, "the draw {}", entry.short()),
             Self::Renewal => f.write_str("the renewal of old coins"),
+            Self::NextTest(attempt) => write!(f, "the test of the next key, attempt {attempt}"),
+            Self::Seal(checkpoint) => write!(f, "the seal of {checkpoint}"),
+            Self::Sweep(checkpoint, number) => write!(f, "sweep {number} of {checkpoint}"),
+            Self::LateSweep(epoch) => write!(f, "the sweep of late coins of epoch {epoch}"),
         }
     }
+}
+
+fn numbered(number: u32) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    bytes
 }
 
 #[cfg(test)]

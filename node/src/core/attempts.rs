@@ -12,9 +12,9 @@ use crdt::{Digest, Height, MemberId, Payload};
 use std::time::Duration;
 
 /// Blocks that an attempt has, from its entry's height.
-const ATTEMPT_BLOCKS: Height = 432;
+pub(super) const ATTEMPT_BLOCKS: Height = 432;
 /// How long the next in rank waits before it calls an attempt instead of one who does not.
-const NEXT_CALLER: Duration = Duration::from_secs(10);
+pub(super) const NEXT_CALLER: Duration = Duration::from_secs(10);
 
 impl Node {
     /// Turn to the newest attempt that we joined, or can join; call one if it is our turn.
@@ -44,7 +44,8 @@ impl Node {
         let ours = joined.filter_map(|(_, all)| all.get(&self.me)).next_back();
         if let Some((_, attempt)) = ours {
             let (number, set) = (attempt.attempt, attempt.set.clone());
-            self.keygen.turn_to(number, set);
+            let t = self.charter.threshold.of(set.len());
+            self.keygen.turn_to(number, set, t);
         }
     }
 
@@ -53,7 +54,10 @@ impl Node {
         tracing::info!(target: "guild::keygen", attempt = attempt.attempt, among = attempt.set.len(), "joining");
         let (number, set) = (attempt.attempt, attempt.set.clone());
         match self.say(Payload::Attempt(attempt)) {
-            Ok(_) => self.keygen.turn_to(number, set),
+            Ok(_) => {
+                let t = self.charter.threshold.of(set.len());
+                self.keygen.turn_to(number, set, t);
+            }
             Err(error) => tracing::warn!(target: "guild::keygen", %error, "cannot join the attempt"),
         }
     }
@@ -82,7 +86,7 @@ impl Node {
     }
 
     /// Whether this member did all it could in the present attempt, as far as we saw.
-    fn did_its_part(&self, member: &MemberId) -> bool {
+    pub(super) fn did_its_part(&self, member: &MemberId) -> bool {
         let Some(party) = self.keygen.party(member) else { return false };
         let blamed = self.keygen.failed.as_ref().is_some_and(|(_, culprits)| culprits.contains(member));
         let here = *member == self.me || self.peers.connected.contains_key(member);
@@ -145,6 +149,6 @@ impl Node {
     }
 }
 
-fn rank(guild: [u8; 32], attempt: u32, member: &MemberId) -> Digest {
+pub(super) fn rank(guild: [u8; 32], attempt: u32, member: &MemberId) -> Digest {
     Digest::tagged("hashguild/rank/v1", &[&[3], &guild, &attempt.to_be_bytes(), &member.to_bytes()])
 }

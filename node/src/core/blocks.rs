@@ -6,6 +6,7 @@ use crate::api::dto::treasury::{ChainDto, SourceDto};
 use bitcoin::Network;
 use crdt::ChainFacts;
 use crdt::ProposalId;
+use crdt::epoch::Sealed;
 use crdt::state::Settled;
 use std::collections::BTreeMap;
 use threshold::Timestamp;
@@ -20,6 +21,8 @@ pub(super) struct Chain {
     lost: Option<String>,
     /// What had ended when the sources last agreed.
     agreed: BTreeMap<ProposalId, Settled>,
+    /// The epochs that were sealed then.
+    epochs: Vec<Sealed>,
     /// Whether they began or ceased to agree with their last answer.
     turned: bool,
 }
@@ -48,13 +51,14 @@ impl Chain {
         if self.health.decides() {
             return facts;
         }
-        ChainFacts { settled: self.agreed.clone(), ..facts }
+        ChainFacts { settled: self.agreed.clone(), epochs: self.epochs.clone(), ..facts }
     }
 
     /// These facts were told.
     pub(super) fn told(&mut self, facts: &ChainFacts) {
         if self.health.decides() {
             self.agreed.clone_from(&facts.settled);
+            self.epochs.clone_from(&facts.epochs);
         }
     }
 
@@ -169,7 +173,12 @@ mod tests {
             let ended = Settled { how: How::Paid, txid: Txid::all_zeros(), height: 1 };
             (ProposalId::from(crdt::EntryId(crdt::Digest([number; 32]))), ended)
         });
-        ChainFacts { height: 5, block_hash: BlockHash::all_zeros(), settled: settled.collect() }
+        ChainFacts {
+            height: 5,
+            block_hash: BlockHash::all_zeros(),
+            settled: settled.collect(),
+            epochs: vec![],
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Node {
         for (subject, ask) in due {
             let ceremony = self.ceremonies.entry(subject).or_insert_with(|| Ceremony::new(now));
             let turn = ceremony.due_since.max(ceremony.not_before);
-            if ceremony.running.is_none() && now >= turn && self.signer.is_some() {
+            if ceremony.running.is_none() && now >= turn && self.signer_for(&subject).is_some() {
                 let late = self.turn_of(&subject).map(|rank| turn.after(NEXT_COORDINATOR * rank));
                 if late.is_some_and(|late| now >= late) {
                     self.begin(ask, None);
@@ -69,9 +69,15 @@ impl Node {
         self.run_ceremonies();
     }
 
-    /// The holder of this share of the key.
-    pub(super) fn seat_of(&self, party: PartyId) -> Option<MemberId> {
-        self.state().co_signers.get(usize::from(party.number()).checked_sub(1)?).copied()
+    /// The holder of this share of the key that signs what is about `subject`.
+    pub(super) fn seat_in(&self, subject: &Subject, party: PartyId) -> Option<MemberId> {
+        self.quorum(subject).0.get(usize::from(party.number()).checked_sub(1)?).copied()
+    }
+
+    /// The number of this member's share of that key.
+    pub(super) fn party_in(&self, subject: &Subject, member: &MemberId) -> Option<PartyId> {
+        let index = self.quorum(subject).0.iter().position(|seat| seat == member)?;
+        PartyId::new(u16::try_from(index + 1).ok()?).ok()
     }
 
     /// The number of this member's share of the key, or of the one it is to get.
@@ -82,20 +88,20 @@ impl Node {
 
     /// t: how many of them sign.
     pub(super) fn signers_needed(&self) -> usize {
-        self.charter.threshold.of(self.state().co_signers.len())
+        self.state().signers_needed()
     }
 
     /// How many co-signers who are here coordinate before us; none if we are no co-signer.
     fn turn_of(&self, subject: &Subject) -> Option<u32> {
         let here = |member: &&MemberId| **member == self.me || self.peers.connected.contains_key(*member);
-        let ranked = subject.ranked(&self.state().co_signers);
+        let ranked = subject.ranked(&self.quorum(subject).0);
         let rank = ranked.iter().filter(here).position(|member| *member == self.me)?;
         u32::try_from(rank).ok()
     }
 
     /// The order in which seats are filled: by rank, those who are not here last.
     pub(super) fn seat_order(&self, subject: &Subject) -> Vec<MemberId> {
-        let mut ranked = subject.ranked(&self.state().co_signers);
+        let mut ranked = subject.ranked(&self.quorum(subject).0);
         ranked.sort_by_key(|member| *member != self.me && !self.peers.connected.contains_key(member));
         ranked
     }
@@ -130,9 +136,10 @@ impl Node {
 
     fn open_ceremony(&mut self, ask: Ask) -> Result<(Coordinator, Option<CheckedTx>), Refusal> {
         let Authorised { request, checked } = self.request_to_ask(ask)?;
-        let keys = self.signer.as_ref().ok_or_else(|| self.no_share())?.keys().clone();
-        let order = self.seat_order(&ask.subject());
-        let ranked = order.iter().filter_map(|member| self.party_of(member)).collect();
+        let subject = ask.subject();
+        let keys = self.signer_for(&subject).ok_or_else(|| self.no_share())?.keys().clone();
+        let order = self.seat_order(&subject);
+        let ranked = order.iter().filter_map(|member| self.party_in(&subject, member)).collect();
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         Coordinator::new(&request, keys, ranked, seed, self.now)
@@ -148,9 +155,10 @@ impl Node {
 
     /// A peer is gone: whoever waits for it need not wait longer.
     pub(super) fn peer_left(&mut self, peer: MemberId) {
-        let Some(party) = self.party_of(&peer) else { return };
         for subject in self.ceremonies.keys().copied().collect::<Vec<_>>() {
-            self.feed(subject, Input::Gone(party));
+            if let Some(party) = self.party_in(&subject, &peer) {
+                self.feed(subject, Input::Gone(party));
+            }
         }
     }
 
@@ -230,7 +238,7 @@ impl Node {
         ceremony.not_before = self.now.after(RETRY);
         let report = match &outcome {
             Outcome::Signed(_) => {
-                self.report(&subject, self.signers_needed(), &running.coordinator.verdicts())
+                self.report(&subject, self.quorum(&subject).1, &running.coordinator.verdicts())
             }
             Outcome::Failed(failure) => self.report(&subject, 0, failure),
         };
@@ -247,8 +255,10 @@ impl Node {
     }
 
     fn report(&self, subject: &Subject, signed: usize, failure: &Failure) -> CeremonyDto {
-        let name =
-            |party: &PartyId| self.seat_of(*party).map_or_else(String::new, |member| self.name(&member));
+        let (seats, needed) = self.quorum(subject);
+        let name = |party: &PartyId| {
+            self.seat_in(subject, *party).map_or_else(String::new, |member| self.name(&member))
+        };
         let refusals = failure.refusals.iter().map(|(party, refusal)| RefusalDto {
             member: name(party),
             rule: refusal.rule().to_owned(),
@@ -258,8 +268,8 @@ impl Node {
         CeremonyDto {
             subject: subject.to_string(),
             signed,
-            co_signers: self.state().co_signers.len(),
-            needed: self.signers_needed(),
+            co_signers: seats.len(),
+            needed,
             refusals: refusals.collect(),
             silent: failure.silent.iter().map(name).collect(),
             faulty: failure.faulty.iter().map(name).collect(),
@@ -270,7 +280,17 @@ impl Node {
         let Some(signature) = signatures.first().map(|bytes| Signature::from(*bytes)) else { return };
         match ask {
             Ask::KeyTest => {
-                self.say_or_log(Payload::KeyTest { epoch: super::keygen::EPOCH, signature });
+                let epoch = self.state().key.as_ref().map_or(super::keygen::EPOCH, |key| key.ready.epoch);
+                self.say_or_log(Payload::KeyTest { epoch, signature });
+            }
+            Ask::NextTest(_) => {
+                let epoch = self.state().epoch.saturating_add(1);
+                self.say_or_log(Payload::KeyTest { epoch, signature });
+            }
+            Ask::Sweep { .. } => {
+                if let Some(checked) = checked {
+                    self.finish_sweep(ask, &checked, signatures);
+                }
             }
             Ask::Founding => {
                 let body = crdt::certificate::Body::founding(&self.charter);
@@ -280,7 +300,13 @@ impl Node {
                 let Some(body) = self.body_to_ask(&id) else { return };
                 self.say_or_log(Payload::Certificate(Certificate { body, signature }));
             }
-            Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {
+            Ask::Payment { .. }
+            | Ask::Bump(..)
+            | Ask::Closing(..)
+            | Ask::Draw(..)
+            | Ask::Renewal(_)
+            | Ask::Seal { .. }
+            | Ask::LateSweep { .. } => {
                 if let Some(checked) = checked {
                     self.finish_payment(&checked, signatures);
                 }
@@ -293,8 +319,8 @@ impl Node {
         let running = self.ceremonies.get(subject)?.running.as_ref()?;
         let waiting = running.coordinator.waiting_on();
         let missing = waiting.missing.iter();
-        let missing = missing.filter_map(|(party, since)| Some((self.seat_of(*party)?, *since))).collect();
-        Some((missing, waiting.next.and_then(|party| self.seat_of(party))))
+        let missing = missing.filter_map(|(party, since)| Some((self.seat_in(subject, *party)?, *since)));
+        Some((missing.collect(), waiting.next.and_then(|party| self.seat_in(subject, party))))
     }
 
     /// What the last ceremony about `subject` led here came to.
@@ -313,7 +339,9 @@ impl Node {
                 due.insert(Subject::Founding, Ask::Founding);
             }
         }
-        due.extend(self.due_decisions().map(|ask| (ask.subject(), ask)));
+        let decisions = if self.is_leaving() { Vec::new() } else { self.due_decisions().collect() };
+        let others = self.due_tests().chain(self.due_seals());
+        due.extend(decisions.into_iter().chain(others).map(|ask| (ask.subject(), ask)));
         due
     }
 }

@@ -13,8 +13,10 @@ use crdt::entry::Invite;
 use crdt::governance::{
     Approvals, Ballot, Basis, Carried, Distribute, Output, Proposal, Setting, SettingKey,
 };
+use crdt::mining::MiningPolicy;
 use crdt::text::{Line, Note};
-use crdt::{Choice, MemberId, Payload, ProposalId};
+use crdt::treasury::GroupKey;
+use crdt::{Certificate, Choice, MemberId, Payload, ProposalId};
 use miner_link::contract::PolicyAnswer;
 use std::str::FromStr as _;
 use wallet::ledger::{Account, Entry, Kind, Posting};
@@ -48,6 +50,7 @@ impl Node {
             Command::Leave(amount_sat) => self.said(Payload::Exit { amount: Amount::from_sat(amount_sat) }),
             Command::Draw(id, draw) => self.find(&id).and_then(|id| self.draw(id, draw)),
             Command::Settings => Ok(Answer::Settings(self.settings())),
+            Command::Epoch => Ok(Answer::Epoch(Box::new(self.epoch_answer()))),
             Command::Balance => self.balance().map(Answer::Balance),
             Command::History => self.history(),
             Command::Books => self.book().map(|book| Answer::Books(Box::new(book), self.charter.network)),
@@ -242,26 +245,40 @@ impl Node {
         InvitationDto { v: V, invitation: invitation.to_string(), expiry }
     }
 
-    fn link_policy(&self) -> PolicyAnswer {
+    /// The policy in force and its proof, which may be of an epoch before.
+    fn policy_in_force(&self) -> Option<(&MiningPolicy, &Certificate)> {
         let key = self.state().key.as_ref();
         let founding = key.and_then(|key| key.founding()).map(|proof| (&self.charter.mining, proof));
         let decided = self.state().setting(&SettingKey::Mining).and_then(|(_, proposal, setting)| {
             let Setting::Mining(policy) = setting else { return None };
             Some((policy, proposal.certificate()?))
         });
-        let group_key = key.map(|key| key.ready.group_key);
-        PolicyAnswer::new(&self.charter, keygen::EPOCH, group_key, decided.or(founding))
+        decided.or(founding)
+    }
+
+    /// The epoch of that proof and its key: what a link verifies by. Links follow no seals yet; what they mine
+    /// to an older key is swept.
+    fn key_of_links(&self) -> (u32, Option<GroupKey>) {
+        let epoch = self.policy_in_force().map_or(keygen::EPOCH, |(_, proof)| proof.body.epoch);
+        (epoch, self.state().key_of(epoch))
+    }
+
+    fn link_policy(&self) -> PolicyAnswer {
+        let (epoch, key) = self.key_of_links();
+        PolicyAnswer::new(&self.charter, epoch, key, self.policy_in_force())
     }
 
     fn pair(&self) -> Outcome<Answer> {
         let why = "links are paired once the group key is ready and tested";
-        let key = self.state().usable_key().ok_or_else(|| Failure::new(Code::TryAgain, why))?;
+        let usable = self.state().usable_key().is_some();
+        let (epoch, key) = self.key_of_links();
+        let key = key.filter(|_| usable).ok_or_else(|| Failure::new(Code::TryAgain, why))?;
         Ok(Answer::Pair(Pair {
             v: V,
             guild: self.guild.to_string(),
             member: self.me.to_string(),
-            epoch: keygen::EPOCH,
-            group_key: key.ready.group_key.to_string(),
+            epoch,
+            group_key: key.to_string(),
         }))
     }
 }

@@ -3,15 +3,17 @@
 //! both are made here, from this node's own document and chain (`.ci/layers.sh` holds this).
 
 use super::{Effect, Node};
-use crate::core::ask::Ask;
-use crate::core::keygen::EPOCH;
+use crate::core::ask::{Ask, Subject};
 use crate::journal::Record;
 use crate::net::protocol::Response;
 use crdt::certificate::Body;
 use crdt::governance::{NotPassing, exit_id, leaving, passing};
+use crdt::treasury::GroupKey;
 use crdt::{MemberId, Passing, ProposalId};
+use std::collections::BTreeMap;
 use threshold::sign::{
-    CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, SigningPackage, TransactionRequest,
+    CertificateBody, InputKey, KeyTest, Kind, Refusal, Request, RequestId, Signer, SigningPackage,
+    TransactionRequest,
 };
 use threshold::{PartyId, SessionId, Wire as _};
 use wallet::{CheckedTx, Purpose};
@@ -62,6 +64,18 @@ impl From<NotPassing> for RefusalOf {
     }
 }
 
+/// The share of the present key, or of the one that is named.
+fn signer_of<'a>(
+    present: &'a mut Option<Signer>,
+    keyring: &'a mut BTreeMap<GroupKey, Signer>,
+    key: Option<GroupKey>,
+) -> Option<&'a mut Signer> {
+    match key {
+        Some(key) => keyring.get_mut(&key),
+        None => present.as_mut(),
+    }
+}
+
 /// Lets a verdict of the tally become a refusal.
 struct RefusalOf(Refusal);
 
@@ -78,6 +92,12 @@ impl Node {
         if self.state().members.get(&self.me).is_some_and(|member| member.paused) {
             return Err(Refusal::new("not paused", "a co-signer that signs", "guild pause is on"));
         }
+        let seals =
+            matches!(ask, Ask::NextTest(_) | Ask::Seal { .. } | Ask::Sweep { .. } | Ask::LateSweep { .. });
+        if !seals && self.is_leaving() {
+            let expected = "no seal on its way: its epoch's key signs seals and sweeps alone";
+            return Err(Refusal::new("epoch", expected, "a transaction spends the seal"));
+        }
         let plain = |request| Authorised { request, checked: None };
         match ask {
             Ask::KeyTest => self.key_test_request().map(plain),
@@ -91,7 +111,15 @@ impl Node {
                 let passing = self.judge(&proposal).map_err(|why| RefusalOf::from(why).0)?;
                 Ok(plain(certificate_request(passing.body())))
             }
-            Ask::Payment { .. } | Ask::Bump(..) | Ask::Closing(..) | Ask::Draw(..) | Ask::Renewal(_) => {
+            Ask::NextTest(attempt) => self.next_test_request(attempt).map(plain),
+            Ask::Payment { .. }
+            | Ask::Bump(..)
+            | Ask::Closing(..)
+            | Ask::Draw(..)
+            | Ask::Renewal(_)
+            | Ask::Seal { .. }
+            | Ask::Sweep { .. }
+            | Ask::LateSweep { .. } => {
                 let checked = self.check_transaction(&ask)?;
                 Ok(Authorised { request: payment_request(&checked)?, checked: Some(checked) })
             }
@@ -125,14 +153,15 @@ impl Node {
             let (claim, exit) = self.state().claim(&member)?;
             return Some(exit.body(self.guild, self.state().epoch, claim.height));
         }
-        Some(self.state().proposals.get(id)?.body(self.guild, *id))
+        self.state().proposals.get(id)?.body_of(self.guild, self.state().epoch, *id, 0)
     }
 
     fn key_test_request(&self) -> Result<Request, Refusal> {
         let key = self.state().key.as_ref();
         let key = key.ok_or_else(|| Refusal::new("key ready", "a key stored by all", "none yet"))?;
         let session = SessionId::from_bytes(key.ready.transcript.0);
-        Ok(Request::KeyTest(KeyTest { guild: self.guild.to_bytes(), epoch: EPOCH, session }))
+        let epoch = key.ready.epoch;
+        Ok(Request::KeyTest(KeyTest { guild: self.guild.to_bytes(), epoch, session }))
     }
 
     /// What the coordinator asks for, before anybody judged it. Giving a share is another matter.
@@ -155,28 +184,49 @@ impl Node {
         session: SessionId,
         expected: RequestId,
     ) -> Result<threshold::sign::Commitments, Refusal> {
-        let party = self.coordinator_of(&coordinator)?;
+        let party = self.coordinator_of(&coordinator, &ask)?;
         let authorised = self.authorise(ask)?;
         let (ours, theirs) = (authorised.request.id(), expected);
         if ours != theirs {
             return Err(Refusal::new("same request", ours.to_string(), theirs.to_string()));
         }
-        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
+        let key = self.key_for(&ask.subject());
+        let Some(signer) = signer_of(&mut self.signer, &mut self.keyring, key) else {
+            return Err(self.no_share());
+        };
         signer
             .commit(&authorised.request, session, party, &mut &mut *self.rng, self.now)
             .map_err(|why| Refusal::new(SESSION, "a seat that can be taken", why.to_string()))
     }
 
-    /// Whether there is a share at work.
-    pub(super) const fn has_share(&self) -> bool {
-        self.signer.is_some()
+    /// The same, to hear of others' shares.
+    pub(super) fn signer_at(&mut self, subject: &Subject) -> Option<&mut Signer> {
+        let key = self.key_for(subject);
+        signer_of(&mut self.signer, &mut self.keyring, key)
     }
 
     /// The seat of who asks, and that there is a share here to ask for: before any other work.
-    fn coordinator_of(&self, coordinator: &MemberId) -> Result<PartyId, Refusal> {
-        let party = self.party_of(coordinator);
+    fn coordinator_of(&self, coordinator: &MemberId, ask: &Ask) -> Result<PartyId, Refusal> {
+        let party = self.party_in(&ask.subject(), coordinator);
         let party = party.ok_or_else(|| Refusal::new("co-signer", "a co-signer asking", "somebody else"))?;
-        self.signer.as_ref().map(|_| party).ok_or_else(|| self.no_share())
+        self.signer_for(&ask.subject()).map(|_| party).ok_or_else(|| self.no_share())
+    }
+
+    /// The key that signs what is about `subject`, if it is not the present one.
+    pub(super) fn key_for(&self, subject: &Subject) -> Option<GroupKey> {
+        match subject {
+            Subject::NextTest(attempt) => self.made_in(*attempt).map(|made| made.group_key),
+            Subject::LateSweep(epoch) => self.state().past.get(epoch).map(|past| past.group_key),
+            _ => None,
+        }
+    }
+
+    /// Our share of the key that signs what is about `subject`.
+    pub(super) fn signer_for(&self, subject: &Subject) -> Option<&Signer> {
+        match subject {
+            Subject::NextTest(_) | Subject::LateSweep(_) => self.keyring.get(&self.key_for(subject)?),
+            _ => self.signer.as_ref(),
+        }
     }
 
     /// Answer a coordinator that has all commitments.
@@ -197,13 +247,16 @@ impl Node {
         ask: Ask,
         package: &SigningPackage,
     ) -> Result<threshold::sign::Shares, Refusal> {
-        let party = self.coordinator_of(&coordinator)?;
+        let party = self.coordinator_of(&coordinator, &ask)?;
         let authorised = self.authorise(ask)?;
         if authorised.request.id() != package.request {
             let (ours, theirs) = (authorised.request.id().to_string(), package.request.to_string());
             return Err(Refusal::new("same request", ours, theirs));
         }
-        let Some(signer) = self.signer.as_mut() else { return Err(self.no_share()) };
+        let key = self.key_for(&ask.subject());
+        let Some(signer) = signer_of(&mut self.signer, &mut self.keyring, key) else {
+            return Err(self.no_share());
+        };
         let shares = signer
             .sign(party, package, self.now)
             .map_err(|why| Refusal::new(SESSION, "a session with fresh nonces", why.to_string()))?;

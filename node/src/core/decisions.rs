@@ -47,7 +47,12 @@ impl Local {
                     local.payments.insert(*decision, transaction);
                 }
                 Record::SpendIntent { decision, txid } => drop(local.intents.insert((*decision, *txid))),
-                Record::Begin(_) | Record::Own(_) | Record::Decided { .. } | Record::Seen { .. } => {}
+                Record::Begin(_)
+                | Record::Own(_)
+                | Record::Decided { .. }
+                | Record::Seen { .. }
+                | Record::Cut { .. }
+                | Record::Sweep { .. } => {}
             }
         }
         Ok(local)
@@ -97,6 +102,10 @@ pub(super) enum Standing {
     Cancelled(ProposalId),
     /// Its closing move is not buried yet.
     Closing(bitcoin::Txid),
+    /// A change of the guild that is certified: what it waits for.
+    Changing(String),
+    /// A change of the guild that another one came before: how.
+    Overtaken(String),
     /// Signed by us and given to bitcoind.
     Sent(bitcoin::Txid),
     /// Paid at this depth; 0 in the mempool.
@@ -167,6 +176,9 @@ impl Node {
         }
         if let Some(veto) = self.state().cancelled(id) {
             return Standing::Cancelled(veto);
+        }
+        if matches!(proposal.proposal.effect, Effect::Epoch(_)) {
+            return self.standing_change(id, proposal);
         }
         if proposal.anchor().is_none() {
             return Standing::InForce;
@@ -255,10 +267,12 @@ impl Node {
             return;
         }
         self.decisions.next_broadcast = self.now.after(REBROADCAST);
-        let view = self.view().ok();
+        self.send_sweeps();
+        let (view, seals) = (self.view().ok(), self.mined_seals());
         let mined = |payment: &Transaction| {
-            let seen = view.as_ref().and_then(|view| view.transaction(&payment.compute_txid()));
-            seen.is_some_and(|seen| seen.height.is_some())
+            let txid = payment.compute_txid();
+            let seen = view.as_ref().and_then(|view| view.transaction(&txid));
+            seals.contains(&txid) || seen.is_some_and(|seen| seen.height.is_some())
         };
         let open = self.decisions.payments.iter().filter(|(_, payment)| !mined(payment));
         let again: Vec<_> = open.map(|(id, payment)| (*id, payment.clone())).collect();
@@ -272,12 +286,16 @@ impl Node {
         match standing {
             Standing::Withdrawn => "withdrawn",
             Standing::InForce => "in force",
-            Standing::Open(NotPassing::Late { .. }) | Standing::Expired(_) => "lapsed",
+            Standing::Open(NotPassing::Late { .. } | NotPassing::Lapsed)
+            | Standing::Expired(_)
+            | Standing::Overtaken(_) => "lapsed",
             Standing::Cancelled(_) => "cancelled",
             Standing::Closing(_) => "closing",
             Standing::Open(_) => "open",
             Standing::Passing => "passing",
-            Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) => "certified",
+            Standing::Delayed(_) | Standing::Payable | Standing::Stuck(_) | Standing::Changing(_) => {
+                "certified"
+            }
             Standing::Sent(_) | Standing::Paid(_, 0) => "sent",
             Standing::Paid(_, depth) if *depth >= DEPTH => "final",
             Standing::Paid(..) => "paid",
@@ -326,6 +344,8 @@ impl Node {
                 format!("cannot execute because the decision {} cancels it", veto.short())
             }
             Standing::InForce => self.in_force_line(id, proposal),
+            Standing::Changing(line) => line.clone(),
+            Standing::Overtaken(how) => format!("lost: {how}"),
             Standing::Delayed(from) => format!(
                 "executes at height {from}, in {} blocks, because it waits {} blocks for a veto",
                 from - tip,
@@ -367,6 +387,9 @@ impl Node {
 
     /// What a decision that nobody pays means now.
     fn in_force_line(&self, id: &ProposalId, proposal: &ProposalState) -> String {
+        if matches!(proposal.proposal.effect, Effect::Epoch(_)) {
+            return "carried out: its seal is final".to_owned();
+        }
         let Some(setting) = proposal.setting() else {
             return "decided: its certificate is all it takes".to_owned();
         };

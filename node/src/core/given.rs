@@ -44,10 +44,15 @@ impl Node {
         let late: Vec<_> =
             late.map(|(at, promise)| (*at, std::mem::replace(&mut promise.told, true))).collect();
         for ((coordinator, session), _) in late {
-            let given = self.signer.as_ref().and_then(|signer| signer.given(coordinator, session));
+            let Some(subject) = self.given.get(&(coordinator, session)).map(|promise| promise.ask.subject())
+            else {
+                continue;
+            };
+            let given = self.signer_for(&subject).and_then(|signer| signer.given(coordinator, session));
             let Some((shares, others)) = given else { continue };
             let shares = shares.to_wire();
-            let others: Vec<MemberId> = others.into_iter().filter_map(|party| self.seat_of(party)).collect();
+            let others = others.into_iter().filter_map(|party| self.seat_in(&subject, party));
+            let others: Vec<MemberId> = others.collect();
             for member in others {
                 self.ask(member, Request::Given { coordinator, shares: shares.clone() }, Pending::Sent);
             }
@@ -56,10 +61,12 @@ impl Node {
 
     /// Another signer tells what it gave.
     pub(super) fn hear_given(&mut self, from: MemberId, coordinator: PartyId, shares: &[u8]) -> Response {
-        let Some(party) = self.party_of(&from) else { return Response::NotAllowed };
         let told = Shares::from_wire(shares).map_err(|error| error.to_string()).and_then(|shares| {
             let at = (coordinator, shares.session);
-            let signer = self.signer.as_mut().ok_or_else(|| "no share here".to_owned())?;
+            let none = || "no share here".to_owned();
+            let subject = self.given.get(&at).map(|promise| promise.ask.subject()).ok_or_else(none)?;
+            let party = self.party_in(&subject, &from).ok_or_else(none)?;
+            let signer = self.signer_at(&subject).ok_or_else(none)?;
             let told = signer.told(coordinator, party, shares).map_err(|why| why.to_string())?;
             Ok(told.map(|signatures| (at, signatures)))
         });

@@ -20,6 +20,10 @@ pub(super) const EPOCH: u32 = 1;
 
 /// Where our part in the key generation stands.
 pub(super) struct Keygen {
+    /// The epoch of the key.
+    pub(super) epoch: u32,
+    /// How many signers it takes.
+    t: usize,
     /// The attempt that we take part in, or took part in last.
     pub(super) attempt: u32,
     /// Who makes the key in it, in seat order.
@@ -40,22 +44,29 @@ pub(super) struct Keygen {
     pub(super) over_since: Option<Timestamp>,
 }
 
-/// What rests of a running key generation: attempt, seats, changes in their order.
-type Resting<'a> = (u32, Vec<MemberId>, Vec<&'a [u8]>);
+/// What rests of a running key generation: epoch, attempt, t, seats, changes in their order.
+type Resting<'a> = (u32, u32, u16, Vec<MemberId>, Vec<&'a [u8]>);
 
 impl Keygen {
-    /// From what was kept, else the first attempt, among all `co_signers`.
-    pub(super) fn new(kept: Option<Zeroizing<Vec<u8>>>, co_signers: &[MemberId]) -> Self {
+    /// From what was kept, else the first attempt, among all co-signers of the charter.
+    pub(super) fn new(kept: Option<Zeroizing<Vec<u8>>>, charter: &crdt::Charter) -> Self {
         let resting = kept.as_ref().and_then(|kept| postcard::from_bytes::<Resting<'_>>(kept).ok());
-        let (attempt, seats) =
-            resting.map_or_else(|| (1, co_signers.to_vec()), |(attempt, seats, _)| (attempt, seats));
+        let first = || (EPOCH, 1, charter.signers_needed(), charter.co_signers.clone());
+        let (epoch, attempt, t, seats) = resting
+            .map_or_else(first, |(epoch, attempt, t, seats, _)| (epoch, attempt, usize::from(t), seats));
+        Self { kept, ..Self::among((epoch, attempt), seats, t) }
+    }
+
+    fn among((epoch, attempt): (u32, u32), seats: Vec<MemberId>, t: usize) -> Self {
         Self {
+            epoch,
+            t,
             attempt,
             seats,
             session: None,
             changes: Vec::new(),
             unkept: false,
-            kept,
+            kept: None,
             share: None,
             early: Vec::new(),
             fed: BTreeSet::new(),
@@ -64,9 +75,19 @@ impl Keygen {
         }
     }
 
-    /// Leave this attempt for another.
-    pub(super) fn turn_to(&mut self, attempt: u32, seats: Vec<MemberId>) {
-        *self = Self { attempt, ..Self::new(None, &seats) };
+    /// Leave this attempt at the first key for another.
+    pub(super) fn turn_to(&mut self, attempt: u32, seats: Vec<MemberId>, t: usize) {
+        *self = Self::among((EPOCH, attempt), seats, t);
+    }
+
+    /// Turn to an attempt at the key of the next epoch.
+    pub(super) fn turn_to_next(&mut self, at: (u32, u32), seats: Vec<MemberId>, t: usize) {
+        *self = Self::among(at, seats, t);
+    }
+
+    /// Whether it goes on from what was kept.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Whether nothing is under way or kept.
@@ -99,18 +120,19 @@ impl Node {
             // Its messages go straight from each to each: there is no use in beginning before all are here.
             let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
             let all_here = self.keygen.kept.is_some() || self.keygen.seats.iter().all(here);
-            if all_here && self.keygen.session.is_none() && self.keygen.failed.is_none() {
-                match self.begin_keygen() {
-                    Ok(session) => self.keygen.session = session,
-                    Err(error) => self.keygen.failed = Some((error.to_string(), vec![])),
-                }
+            if all_here {
+                self.begin_attempt();
             }
         }
+        let first = self.keygen.epoch == EPOCH;
         let other = self.state().key.as_ref().filter(|key| key.ready.attempt != self.keygen.attempt);
-        if other.is_some() && !self.keygen.is_idle() {
-            let (attempt, seats) = (self.keygen.attempt, self.keygen.seats.clone());
-            self.keygen.turn_to(attempt, seats); // another attempt made the key
+        if first && other.is_some() && !self.keygen.is_idle() {
+            let (attempt, seats, t) = (self.keygen.attempt, self.keygen.seats.clone(), self.keygen.t);
+            self.keygen.turn_to(attempt, seats, t); // another attempt made the key
             self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
+        }
+        if self.look_for_due {
+            self.drive_rekey();
         }
         if self.keygen.session.is_some() {
             for message in std::mem::take(&mut self.keygen.early) {
@@ -124,12 +146,22 @@ impl Node {
     /// A key that all said they stored is not made again by who lost its share of it, nor by who had no part
     /// in it.
     pub(super) fn makes_a_key(&self) -> bool {
-        if self.signer.is_some() {
+        if self.signer.is_some() || self.keygen.epoch != EPOCH {
             return false;
         }
         match &self.state().key {
             Some(key) => key.ready.attempt == self.keygen.attempt && !self.keygen.is_idle(),
             None => self.keygen.kept.is_some() || !self.has_transcript(),
+        }
+    }
+
+    /// Begin the attempt that we are in, unless it began or failed.
+    pub(super) fn begin_attempt(&mut self) {
+        if self.keygen.session.is_none() && self.keygen.failed.is_none() {
+            match self.begin_keygen() {
+                Ok(session) => self.keygen.session = session,
+                Err(error) => self.keygen.failed = Some((error.to_string(), vec![])),
+            }
         }
     }
 
@@ -139,7 +171,7 @@ impl Node {
         let seats = self.keygen.seats.iter().zip(1u16..);
         let parties = seats.filter_map(|(member, seat)| Some((PartyId::new(seat).ok()?, member.to_bytes())));
         let n = self.keygen.seats.len();
-        let t = self.charter.threshold.of(n);
+        let t = self.keygen.t;
         let threshold = Threshold::new(
             u16::try_from(t).map_err(|error| fail(&error))?,
             u16::try_from(n).map_err(|error| fail(&error))?,
@@ -151,7 +183,7 @@ impl Node {
             tracing::info!(target: "guild::keygen", attempt = self.keygen.attempt, n, "making a key");
             return Ok(Some(Session::new(config, &mut &mut *self.rng, self.now)));
         };
-        let (_, _, stored): Resting<'_> = postcard::from_bytes(&kept).map_err(|error| fail(&error))?;
+        let (_, _, _, _, stored): Resting<'_> = postcard::from_bytes(&kept).map_err(|error| fail(&error))?;
         self.keygen.changes = stored.into_iter().map(|bytes| Zeroizing::new(bytes.to_vec())).collect();
         let changes = self.keygen.changes.iter().map(|bytes| Change::from_bytes(bytes));
         let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|error| fail(&error))?;
@@ -159,12 +191,12 @@ impl Node {
     }
 
     fn attempt_session(&self) -> SessionId {
-        Self::key_session(&self.guild, self.keygen.attempt, &self.keygen.seats)
+        Self::session_of(&self.guild, (self.keygen.epoch, self.keygen.attempt), &self.keygen.seats)
     }
 
     /// Tell the session what others stated since.
     fn feed_statements(&mut self) {
-        let (attempt, id) = ((EPOCH, self.keygen.attempt), self.attempt_session());
+        let (attempt, id) = ((self.keygen.epoch, self.keygen.attempt), self.attempt_session());
         let state = self.fold.state();
         let fed = &self.keygen.fed;
         let echoes = state.echoes.get(&attempt).into_iter().flatten();
@@ -194,7 +226,7 @@ impl Node {
         let Ok(message) = DkgMessage::from_wire(bytes) else { return };
         if self.keygen.session.is_some() {
             self.take_keygen_message(message);
-        } else if self.signer.is_none() && self.keygen.early.len() < self.charter.co_signer_count() {
+        } else if self.keygen.early.len() < crdt::limits::CO_SIGNERS_MAX.min(self.state().members.len() * 2) {
             self.keygen.early.push(message); // what does not fit is sent again
         }
     }
@@ -230,7 +262,8 @@ impl Node {
             match effect {
                 DkgEffect::Persist(Change::Share(share)) => {
                     self.keep_changes();
-                    self.effects.push_back(Effect::StoreShare(EPOCH, share));
+                    let at = (self.keygen.epoch, self.keygen.attempt);
+                    self.effects.push_back(Effect::StoreShare(at, share));
                     continue;
                 }
                 DkgEffect::Persist(change) => {
@@ -261,13 +294,15 @@ impl Node {
             return;
         }
         let plain: Vec<&[u8]> = self.keygen.changes.iter().map(|bytes| bytes.as_slice()).collect();
-        let resting: Resting<'_> = (self.keygen.attempt, self.keygen.seats.clone(), plain);
+        let Keygen { epoch, attempt, t, seats, .. } = &self.keygen;
+        let t = u16::try_from(*t).unwrap_or(u16::MAX);
+        let resting: Resting<'_> = (*epoch, *attempt, t, seats.clone(), plain);
         let bytes = postcard::to_stdvec(&resting).expect("changes always encode");
         self.effects.push_back(Effect::StoreSecret(Self::KEYGEN_SECRET.to_owned(), Zeroizing::new(bytes)));
     }
 
     fn publish(&mut self, statement: &Statement) {
-        let (epoch, attempt) = (EPOCH, self.keygen.attempt);
+        let (epoch, attempt) = (self.keygen.epoch, self.keygen.attempt);
         let payload = match statement {
             Statement::Echo { round1_hash, .. } => {
                 Payload::DkgEcho { epoch, attempt, round1: Digest(*round1_hash) }
@@ -290,11 +325,16 @@ impl Node {
         match outcome {
             Outcome::Ready { keys, transcript } => {
                 let Some(share) = self.keygen.share.take() else { return };
-                match Signer::new(share, *keys) {
-                    Ok(signer) => self.signer = Some(signer),
+                let signer = match Signer::new(share, *keys) {
+                    Ok(signer) => signer,
                     Err(error) => return self.keygen.failed = Some((error.to_string(), vec![])),
+                };
+                if self.keygen.epoch == EPOCH {
+                    self.signer = Some(signer);
+                    self.keep_transcript(transcript.to_wire());
+                } else {
+                    self.keep_next_key(signer, transcript.to_wire());
                 }
-                self.keep_transcript(transcript.to_wire());
                 self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
                 self.keygen.session = None;
                 self.keygen.changes.clear();
@@ -332,7 +372,15 @@ impl Node {
         }
     }
 
-    /// The name of a key generation of this guild, among these members.
+    fn session_of(guild: &crdt::GuildId, (epoch, attempt): (u32, u32), seats: &[MemberId]) -> SessionId {
+        if epoch == EPOCH {
+            return Self::key_session(guild, attempt, seats);
+        }
+        let members: Vec<[u8; 32]> = seats.iter().map(|member| member.to_bytes()).collect();
+        SessionId::dkg_among(guild.to_bytes(), epoch, attempt, &members)
+    }
+
+    /// The name of a first key generation of this guild, among these members.
     #[must_use]
     pub fn key_session(guild: &crdt::GuildId, attempt: u32, seats: &[MemberId]) -> SessionId {
         let (guild, members) = (guild.to_bytes(), seats.iter().map(|member| member.to_bytes()));

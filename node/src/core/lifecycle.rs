@@ -111,7 +111,7 @@ impl Node {
     pub(super) fn renewal_due(&self) -> Option<Ask> {
         let view = self.view().ok()?;
         let tips = anchor::confirmed_tips(&view, &self.unsettled(None));
-        let outline = spend::renewal(&view, self.recovery_delay(), &tips, &BTreeSet::new()).ok()?;
+        let outline = spend::renewal(&view, self.recovery_delay(), &tips, &self.apart()).ok()?;
         match Price::in_the_way(&view, &outline) {
             None => self.first_version(Ask::Renewal(self.quote())),
             Some((txid, _)) => {
@@ -132,7 +132,11 @@ impl Node {
         }
         self.alarms_at = Some(now);
         let lines = self.lines(|_, _| true);
-        let found = wallet::alarm::foreign(&view, &lines);
+        let mut found = wallet::alarm::foreign(&view, &lines);
+        let seals = self.treasury.iter().chain(self.vaults.values()).flat_map(wallet::Treasury::seals);
+        let seals: BTreeSet<_> =
+            seals.filter_map(|seal| Some(seal.spent?.transaction.compute_txid())).collect();
+        found.retain(|found| found.recovery || !seals.contains(&found.txid));
         for new in found.iter().filter(|new| self.alarms.iter().all(|known| known.txid != new.txid)) {
             tracing::error!(target: "guild::wallet", "ALARM: {new}");
             self.effects.push_back(super::Effect::Alarm(new.to_string()));

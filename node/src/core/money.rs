@@ -1,6 +1,6 @@
 //! The treasury's side of the node: blocks in, payments checked and finished.
 
-use super::{Effect, Node, Tip};
+use super::{Effect, Node, Tip, keygen};
 use crate::chain::Update;
 use crate::error::{Code, Failure, Outcome};
 use crate::journal::Record;
@@ -38,9 +38,9 @@ impl Node {
         self.seats.news = true;
         let moved = self.tip.map(|tip| tip.hash) != Some(update.tip.1) || !update.found.is_empty();
         self.view.take();
-        if let Some(treasury) = &mut self.treasury
-            && let Err(error) = treasury.apply(update.found)
-        {
+        let treasuries = self.treasury.iter_mut().chain(self.vaults.values_mut());
+        let applied = treasuries.map(|treasury| treasury.apply(update.found.clone()));
+        if let Some(error) = applied.collect::<Vec<_>>().into_iter().find_map(Result::err) {
             tracing::warn!(target: "guild::wallet", %error, "asking for blocks anew");
             self.follow_anew = true;
             return;
@@ -53,7 +53,21 @@ impl Node {
             self.keep(released);
             self.follow_document();
             self.follow_chain();
+            self.send_sweeps();
         }
+    }
+
+    /// Where a chain source takes up the thread: at the lowest of what we follow, with the scripts of all.
+    pub(super) fn position(&self) -> Option<wallet::chain::Position> {
+        let all = || self.treasury.iter().chain(self.vaults.values());
+        let lowest = all().min_by_key(|treasury| treasury.tip().0)?;
+        let mut position = self.treasury.as_ref()?.position();
+        if !self.vaults.is_empty() {
+            position.checkpoint = lowest.checkpoint();
+            let scripts = all().flat_map(|treasury| treasury.position().scripts.to_vec());
+            position.scripts = Arc::new(scripts.collect());
+        }
+        Some(position)
     }
 
     /// What the fold may know: the wallet's block if there is a wallet, else our tip. What ended is told as
@@ -61,10 +75,11 @@ impl Node {
     pub(super) fn facts(&self) -> ChainFacts {
         let birth = &self.charter.birth;
         if let Ok(view) = self.view() {
-            return self.chain.agreed(anchor::facts(&view, &self.lines(|_, _| true)));
+            let facts = anchor::facts(&view, &self.lines(|_, _| true));
+            return self.chain.agreed(ChainFacts { epochs: self.sealed_epochs(), ..facts });
         }
         let (height, block_hash) = self.tip.map_or((birth.height, birth.hash), |tip| (tip.height, tip.hash));
-        ChainFacts { height, block_hash, settled: BTreeMap::new() }
+        ChainFacts { height, block_hash, settled: BTreeMap::new(), epochs: vec![] }
     }
 
     /// The lineages of all that was ever proposed to be paid, as far as `wanted` picks it, and of exits that
@@ -80,7 +95,13 @@ impl Node {
     }
 
     pub(super) fn keep_wallet(&mut self) {
-        if let Some(changes) = self.treasury.as_mut().and_then(Treasury::take_staged) {
+        let first = self.state().key_of(keygen::EPOCH);
+        for vault in self.vaults.values_mut().filter(|vault| Some(vault.key()) != first) {
+            drop(vault.take_staged()); // read from the chain again after a restart
+        }
+        let mut all = self.treasury.iter_mut().chain(self.vaults.values_mut());
+        let kept = all.find(|treasury| first.is_none_or(|first| treasury.key() == first));
+        if let Some(changes) = kept.and_then(Treasury::take_staged) {
             self.effects.push_back(Effect::StoreWallet(Box::new(changes)));
         }
     }
@@ -95,8 +116,14 @@ impl Node {
     pub(super) fn view(&self) -> Outcome<Arc<View>> {
         let why = "there is no treasury yet: the group key is not ready on all co-signers";
         let treasury = self.treasury.as_ref().ok_or_else(|| Failure::new(Code::TryAgain, why))?;
-        let frozen = || self.state().frozen();
-        Ok(Arc::clone(self.view.get_or_init(|| Arc::new(treasury.view().with_frozen(frozen())))))
+        Ok(Arc::clone(self.view.get_or_init(|| {
+            let (view, tip) = (treasury.view(), treasury.tip());
+            // what is still being read shows nothing yet
+            let others = self.vaults.values().filter(|vault| vault.tip() == tip).map(Treasury::view);
+            let others: Vec<View> = others.collect();
+            let view = if others.is_empty() { view } else { view.joined(&others) };
+            Arc::new(view.with_frozen(self.state().frozen()))
+        })))
     }
 
     /// Where the lineage of a decision stands on our chain, mempool included.

@@ -3,14 +3,12 @@
 
 use super::Node;
 use super::ask::{Ask, Quote};
-use super::keygen::EPOCH;
 use bitcoin::OutPoint;
 use crdt::certificate::Decidable;
 use crdt::governance::{Budget, Disburse, Effect};
 use crdt::limits::WINDOW;
 use crdt::state::ProposalState;
 use crdt::{Certificate, Certified, EntryId, Height, MemberId, ProposalId};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use threshold::sign::Refusal;
 use wallet::fee::{self, Bounds};
@@ -39,6 +37,9 @@ impl Node {
     pub(super) fn check_transaction(&self, ask: &Ask) -> Result<CheckedTx, Refusal> {
         let quote = ask.quote().ok_or_else(|| Refusal::new("transaction", "a transaction", "none"))?;
         self.check_chain()?;
+        if self.is_reading() {
+            return Err(Refusal::new("treasury", "the coins of all keys", "they are being read"));
+        }
         let tip = self.tip_height();
         if tip != quote.height {
             return Err(Refusal::new(
@@ -52,7 +53,15 @@ impl Node {
             let found = format!("height {}", view.tip());
             return Err(Refusal::new("treasury at the tip", format!("height {tip}"), found));
         }
+        if let Ask::Seal { .. } | Ask::Sweep { .. } | Ask::LateSweep { .. } = ask {
+            return self.check_succession(ask);
+        }
         let outline = self.outline(ask, &view)?;
+        let apart = self.apart();
+        if let Some(coin) = outline.first().find(|first| apart.contains(first)) {
+            let found = format!("{coin}, which is still to be swept");
+            return Err(Refusal::new("coins of this epoch", "coins of the present key", found));
+        }
         let params = self.params(ask, quote, &outline, &view)?;
         self.build(Recipe { outline, view, params, terms: self.terms() })
     }
@@ -75,7 +84,7 @@ impl Node {
     }
 
     fn terms(&self) -> Terms {
-        Terms { fee: self.fee_bounds(), apart: BTreeSet::new() }
+        Terms { fee: self.fee_bounds(), apart: self.apart() }
     }
 
     /// What this node lets a transaction pay: the charter's caps, and its own estimate from both sides.
@@ -101,7 +110,7 @@ impl Node {
             cap: self.charter.fee_cap.clone(),
             bump,
             avoid: anchor::confirmed_tips(view, &self.unsettled(except)),
-            apart: BTreeSet::new(),
+            apart: self.apart(),
         })
     }
 
@@ -152,11 +161,15 @@ impl Node {
             Ask::Draw(entry, quote) => self.draw_outline(*entry, quote.height, view),
             Ask::Renewal(_) => {
                 let tips = anchor::confirmed_tips(view, &self.unsettled(None));
-                spend::renewal(view, self.recovery_delay(), &tips, &BTreeSet::new()).map_err(none)
+                spend::renewal(view, self.recovery_delay(), &tips, &self.apart()).map_err(none)
             }
-            Ask::KeyTest | Ask::Founding | Ask::Certificate(_) => {
-                Err(Refusal::new("transaction", "a transaction", "none"))
-            }
+            Ask::KeyTest
+            | Ask::Founding
+            | Ask::Certificate(_)
+            | Ask::NextTest(_)
+            | Ask::Seal { .. }
+            | Ask::Sweep { .. }
+            | Ask::LateSweep { .. } => Err(Refusal::new("transaction", "a transaction", "none")),
         }
     }
 
@@ -209,8 +222,7 @@ impl Node {
         effect: E,
         certificate: Certificate,
     ) -> Result<Certified<E>, Refusal> {
-        let key = self.state().usable_key().ok_or_else(missing)?.ready.group_key;
-        debug_assert_eq!(certificate.body.epoch, EPOCH);
+        let key = self.state().key_of(certificate.body.epoch).ok_or_else(missing)?;
         Certified::verify(effect, certificate, self.guild, key)
             .map_err(|error| Refusal::new("certificate", "a valid certificate", error.to_string()))
     }

@@ -59,6 +59,8 @@ pub(super) enum Pending {
     Sign(Ask, PartyId, SessionId),
     /// For the transcript of the key.
     Transcript,
+    /// For a checkpoint.
+    Checkpoint(Digest),
 }
 
 /// What came of entries that were put into the document.
@@ -159,7 +161,7 @@ impl Node {
                 self.peers.connected.insert(peer, self.now);
                 self.peers.last_seen.insert(peer, self.now);
                 tracing::info!(target: "guild::net", peer = %self.name(&peer), "connected");
-                if self.state().members.contains_key(&peer) {
+                if self.speaks(&peer) {
                     self.sync(machine::Input::Connected(peer));
                 }
             }
@@ -208,12 +210,14 @@ impl Node {
 
     /// What `from` may know; none if it is answered later. Guests read; only members ask for shares.
     fn answer(&mut self, from: MemberId, number: u64, request: Request) -> Option<Response> {
-        let member = self.state().members.contains_key(&from);
+        let member = self.speaks(&from);
         Some(match request {
             Request::Charter => Response::Charter(self.charter.to_bytes()),
             Request::Sync(question) => self.answer_sync(from, &question),
             _ if !member => Response::NotAllowed,
             Request::Transcript => self.answer_transcript(),
+            Request::Checkpoint(hash) => self.answer_checkpoint(&hash),
+            Request::Complete { ask, signatures } => self.hear_complete(from, ask, &signatures),
             Request::Dkg(message) => {
                 self.keygen_message(&message);
                 Response::Taken
@@ -226,6 +230,17 @@ impl Node {
         })
     }
 
+    /// Somebody who is here may speak from now on.
+    pub(super) fn meet(&mut self, peer: MemberId) {
+        self.sync(machine::Input::Connected(peer));
+    }
+
+    /// Whether what this peer says counts: a member's word, or a candidate's.
+    fn speaks(&self, peer: &MemberId) -> bool {
+        self.state().members.contains_key(peer)
+            || self.document.chain(peer).is_some_and(|chain| !chain.is_over())
+    }
+
     fn answer_sync(&mut self, from: MemberId, question: &Question) -> Response {
         let now = since_start(self.now);
         if !self.peers.syncer.may_ask(from, now) {
@@ -233,7 +248,7 @@ impl Node {
             return Response::NotAllowed;
         }
         if let Question::Compare(theirs) = question
-            && self.state().members.contains_key(&from)
+            && self.speaks(&from)
         {
             self.sync(machine::Input::Digest(from, *theirs)); // does it have what we lack?
         }
@@ -257,7 +272,10 @@ impl Node {
             (Pending::Commit(ask, party, session), response) => self.committed(ask, party, session, response),
             (Pending::Sign(ask, party, session), response) => self.shared(ask, party, session, response),
             (Pending::Transcript, Some(Response::Transcript(bytes))) => self.take_transcript(from, bytes),
-            (Pending::Transcript | Pending::Sent, _) => {}
+            (Pending::Checkpoint(hash), Some(Response::Checkpoint(bytes))) => {
+                self.take_checkpoint(from, hash, &bytes);
+            }
+            (Pending::Transcript | Pending::Checkpoint(_) | Pending::Sent, _) => {}
         }
     }
 
@@ -298,12 +316,15 @@ impl Node {
                 self.sync(machine::Input::Taken(peer, number, given));
             }
             Verifying::Gossip(received) => {
+                // Who heard of a change of the guild before us lets people speak whom we do not know yet.
+                let early = matches!(entries, Err(NotAnEntry::Stranger(_)));
                 let judgement = match taken {
+                    _ if early => Judgement::Idle,
                     _ if entries.is_err() => Judgement::Bad,
                     Taken { new: true, .. } => Judgement::Good,
                     Taken { .. } => Judgement::Idle,
                 };
-                if let (Err(why), Some(from)) = (entries, received.from()) {
+                if let (Err(why), Some(from), false) = (entries, received.from(), early) {
                     self.sync(machine::Input::Garbage(from, why));
                 }
                 if taken.gap {
@@ -405,7 +426,9 @@ impl Node {
     fn dial_missing(&mut self) {
         let missing = |member: &&MemberId| **member != self.me && !self.peers.connected.contains_key(*member);
         let known = self.state().members.iter().filter(|(member, _)| missing(member));
-        let announced = known.flat_map(|(_, member)| member.addresses.iter().map(str::to_owned));
+        let candidates = self.state().next.addresses.iter().filter(|(member, _)| missing(member));
+        let announced = known.map(|(_, member)| &member.addresses).chain(candidates.map(|(_, at)| at));
+        let announced = announced.flat_map(|addresses| addresses.iter().map(str::to_owned));
         let addresses: BTreeSet<String> = if self.peers.connected.is_empty() {
             announced.chain(self.peers.bootstrap.iter().cloned()).collect()
         } else {

@@ -9,6 +9,7 @@ use crate::error::{Code, Failure, Outcome};
 use bitcoin::{Amount, ScriptBuf};
 use crdt::governance::{Budget, Effect, EpochChange, Options, RollEntry, Setting, Spend};
 use crdt::mining::MiningPolicy;
+use crdt::rules::{Preset, Rules};
 use crdt::text::{Line, Note};
 use crdt::{MemberId, ProposalId, Weight};
 use std::str::FromStr as _;
@@ -116,13 +117,17 @@ impl Node {
         let mut put = Vec::new();
         for joins in &new.add {
             let card = MemberCard::from_str(&joins.card).map_err(Failure::usage)?;
+            let replaces = joins.replaces.as_ref().map(|name| self.member_of(name)).transpose()?;
+            let before = replaces.as_ref().and_then(|key| self.state().members.get(key));
+            let before = before.filter(|_| joins.weight == 0 && joins.claim == 0);
+            let units = |text| Weight::try_from(text).map_err(Failure::usage);
             put.push(RollEntry {
                 key: card.key,
                 name: card.name,
-                weight: Weight::try_from(joins.weight).map_err(Failure::usage)?,
-                claim: Weight::try_from(joins.claim).map_err(Failure::usage)?,
+                weight: before.map_or_else(|| units(joins.weight), |member| Ok(member.weight))?,
+                claim: before.map_or_else(|| units(joins.claim), |member| Ok(member.claim))?,
                 payout: card.payout,
-                replaces: joins.replaces.as_ref().map(|name| self.member_of(name)).transpose()?,
+                replaces,
             });
         }
         for (name, weight) in &new.weights {
@@ -141,12 +146,24 @@ impl Node {
         let candidates: Vec<MemberId> = named.collect::<Outcome<_>>()?;
         Ok(EpochChange {
             remove: new.remove.iter().map(|name| self.member_of(name)).collect::<Outcome<Vec<_>>>()?,
-            rules: None,
+            rules: new.rules.as_ref().map(|name| self.rules_of(name, candidates.len())).transpose()?,
             threshold: new.threshold.map(crdt::charter::ThresholdRule::AtLeast),
             least: new.least.unwrap_or_else(|| u16::try_from(candidates.len()).unwrap_or(u16::MAX)),
             candidates,
             put,
         })
+    }
+
+    /// The rules of a preset for so many co-signers, or for those of now.
+    fn rules_of(&self, name: &str, candidates: usize) -> Outcome<Rules> {
+        let preset = match name {
+            "family" => Preset::Family,
+            "co-op" => Preset::CoOp,
+            "fund" => Preset::Fund,
+            other => return Err(Failure::usage(format!("'{other}' is no preset: family, co-op or fund"))),
+        };
+        let co_signers = if candidates == 0 { self.state().co_signers.len() } else { candidates };
+        Ok(Rules::preset(preset, co_signers, crdt::charter::grace(co_signers)))
     }
 
     /// A member of the roll, or one that the change adds.

@@ -80,6 +80,7 @@ impl Node {
         if height < then.height {
             let buried = |settled: &Settled| settled.height.saturating_add(DEPTH - 1) <= height;
             then.settled.retain(|_, settled| buried(settled));
+            then.epochs.retain(|sealed| sealed.height <= height);
             then.block_hash = self.block_at(height).unwrap_or_else(BlockHash::all_zeros); // unknown without a wallet
             then.height = height;
         }

@@ -57,7 +57,7 @@ struct Question {
 impl Node {
     /// Ask a party to commit, or do so ourselves when the others were asked.
     pub(super) fn ask_commit(&mut self, ask: Ask, party: PartyId, session: SessionId) {
-        let Some(member) = self.seat_of(party) else { return };
+        let Some(member) = self.seat_in(&ask.subject(), party) else { return };
         if member == self.me {
             return self.later(Own::Commit(ask, party, session));
         }
@@ -72,7 +72,7 @@ impl Node {
 
     /// Ask a party for its shares, or give ours when the others were asked.
     pub(super) fn ask_sign(&mut self, ask: Ask, party: PartyId, package: SigningPackage) {
-        let Some(member) = self.seat_of(party) else { return };
+        let Some(member) = self.seat_in(&ask.subject(), party) else { return };
         if member == self.me {
             return self.later(Own::Sign(ask, party, package));
         }
@@ -126,7 +126,9 @@ impl Node {
         };
         witness.truncate(WITNESS_MAX);
         let theirs = self.seats.waiting.iter().filter(|question| question.from == from).count();
-        let may_wait = self.has_share() && self.party_of(&from).is_some() && theirs < WAITING_PER_PEER;
+        let subject = ask.subject();
+        let seated = self.signer_for(&subject).is_some() && self.party_in(&subject, &from).is_some();
+        let may_wait = seated && theirs < WAITING_PER_PEER;
         // own ∪ witness: what the coordinator has is judged here too
         if !may_wait || is_held(&self.document, &witness) {
             match self.take_seat(from, ask, offer) {

@@ -3,12 +3,12 @@
 
 use super::peers::Pending;
 use super::{Effect, Node};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::net::protocol::{Request, Response};
 use crdt::MemberId;
 use std::time::Duration;
 use threshold::dkg::Transcript;
-use threshold::sign::Refusal;
+use threshold::sign::{Refusal, Signer};
 use threshold::{KeyShare, Timestamp, Wire as _};
 
 /// How long a peer has to give the transcript before the next is asked.
@@ -45,6 +45,34 @@ impl Node {
         Ok(())
     }
 
+    /// Put to work what was kept of keys of later epochs.
+    pub(super) fn use_later_keys(&mut self, kept: Vec<(KeyShare, Vec<u8>)>) -> Outcome<()> {
+        let fail = |error: &dyn std::fmt::Display| Failure::because("cannot use a key share", error);
+        for (share, transcript) in kept {
+            let transcript = Transcript::from_wire(&transcript).map_err(|error| fail(&error))?;
+            let keys = transcript.verify().map_err(|error| fail(&error))?;
+            let group = super::succession::key_of(keys.group());
+            let signer = Signer::new(share, keys).map_err(|error| fail(&error))?;
+            self.keyring.extend(group.map(|group| (group, signer)));
+        }
+        Ok(())
+    }
+
+    /// A key of the next epoch is made, and our share of it stored.
+    pub(super) fn keep_next_key(&mut self, signer: Signer, transcript: Vec<u8>) {
+        let at = (self.keygen.epoch, self.keygen.attempt);
+        self.effects.push_back(Effect::StoreBlob(Self::later_transcript(at), transcript));
+        if let Some(group) = super::succession::key_of(signer.keys().group()) {
+            self.keyring.insert(group, signer);
+        }
+    }
+
+    /// What the record of a later key is called.
+    #[must_use]
+    pub fn later_transcript((epoch, attempt): (u32, u32)) -> String {
+        format!("transcript-{epoch}-{attempt}")
+    }
+
     pub(super) const fn has_transcript(&self) -> bool {
         self.record.transcript.is_some()
     }
@@ -62,7 +90,8 @@ impl Node {
 
     /// Ask one peer after the other, as long as the key is made and its transcript is not here.
     pub(super) fn fetch_transcript(&mut self) {
-        let lacks = !self.has_transcript() && self.keygen.is_idle() && self.state().key.is_some();
+        let first = self.state().key.as_ref().is_some_and(|key| key.ready.epoch == super::keygen::EPOCH);
+        let lacks = first && !self.has_transcript() && self.keygen.is_idle() && self.state().key.is_some();
         let due = self.record.asked.is_none_or(|then| self.now >= then.after(ASK_AGAIN));
         if !(lacks && due && self.party_of(&self.me).is_some()) {
             return;

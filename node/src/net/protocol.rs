@@ -2,8 +2,8 @@
 
 use crate::core::ask::Ask;
 use crate::net::limits::{REQUEST_MAX, RESPONSE_MAX};
-use crdt::EntryId;
 use crdt::sync::{Answer, Question};
+use crdt::{Digest, EntryId};
 use libp2p::StreamProtocol;
 use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,6 +50,15 @@ pub enum Request {
         /// The shares.
         shares: Vec<u8>,
     },
+    /// "Give me the checkpoint of this hash."
+    Checkpoint(Digest),
+    /// "All signatures of this sweep are here."
+    Complete {
+        /// Which: the receiver builds it itself.
+        ask: Ask,
+        /// One of 64 bytes for each input.
+        signatures: Vec<Vec<u8>>,
+    },
 }
 
 /// What a node answers.
@@ -71,6 +80,8 @@ pub enum Response {
     NotAllowed,
     /// The transcript of the key ([`threshold::dkg::Transcript`]).
     Transcript(Vec<u8>),
+    /// A checkpoint ([`crdt::Checkpoint`]).
+    Checkpoint(Vec<u8>),
 }
 
 /// Reads and writes both, within bounds.

@@ -32,9 +32,26 @@ pub(crate) struct Durable {
     stored: Vec<Signed>,
     secrets: BTreeMap<String, Vec<u8>>,
     pub(crate) share: Option<Vec<u8>>,
+    /// Shares of later keys, by epoch and attempt.
+    later: BTreeMap<(u32, u32), Vec<u8>>,
     pub(crate) blobs: BTreeMap<String, Vec<u8>>,
     /// Whether the journal counts as whole.
     pub(crate) trusted: bool,
+}
+
+impl Durable {
+    fn later_keys(&self) -> Vec<(KeyShare, Vec<u8>)> {
+        let keys = self.later.iter().filter_map(|(at, share)| {
+            let transcript = self.blobs.get(&Node::later_transcript(*at))?;
+            Some((KeyShare::from_bytes(share).unwrap(), transcript.clone()))
+        });
+        keys.collect()
+    }
+
+    fn checkpoints(&self) -> Vec<Vec<u8>> {
+        let blobs = self.blobs.iter().filter(|(name, _)| name.starts_with("checkpoint-"));
+        blobs.map(|(_, bytes)| bytes.clone()).collect()
+    }
 }
 
 /// K1, asserted over everything that crosses this bus: a nonce is shown in one session, and signs once.
@@ -140,22 +157,27 @@ pub(crate) struct Bus {
 
 impl Bus {
     pub(crate) fn new(count: usize) -> Self {
-        Self::made(count, &[], |_| {})
+        Self::made((count, count), &[], |_| {})
     }
 
     /// All nodes but some, whose owners are away.
     pub(crate) fn without(count: usize, absent: &[usize]) -> Self {
-        Self::made(count, absent, |_| {})
+        Self::made((count, count), absent, |_| {})
     }
 
     /// A guild whose charter was changed before it was signed.
     pub(crate) fn with(count: usize, change: impl FnOnce(&mut Charter)) -> Self {
-        Self::made(count, &[], change)
+        Self::made((count, count), &[], change)
     }
 
-    fn made(count: usize, absent: &[usize], change: impl FnOnce(&mut Charter)) -> Self {
+    /// Founders, and others who run a node and read along, `count` in all.
+    pub(crate) fn with_guests(founders: usize, count: usize) -> Self {
+        Self::made((founders, count), &[], |_| {})
+    }
+
+    fn made((founders, count): (usize, usize), absent: &[usize], change: impl FnOnce(&mut Charter)) -> Self {
         let people = testkit::people(count);
-        let mut charter = testkit::charter(&people);
+        let mut charter = testkit::charter(people.get(..founders).expect("founders are among them"));
         change(&mut charter);
         charter.check().expect("a sound charter");
         let durable = (0..count).map(|_| Durable { trusted: true, ..Durable::default() }).collect();
@@ -188,7 +210,7 @@ impl Bus {
     /// Start a node from what it has that is durable, and connect it with all others.
     pub(crate) fn start(&mut self, index: usize) {
         let durable = &self.durable[index];
-        let verifier = Verifier::new(&self.charter);
+        let verifier = Verifier::of_anybody(self.charter.id());
         let own = durable.journal.iter().filter_map(|record| match record {
             Record::Own(bytes) => Some(verifier.verify(bytes).unwrap()),
             _ => None,
@@ -206,6 +228,8 @@ impl Bus {
             share: share.map(|share| KeyShare::from_bytes(share).unwrap()),
             transcript,
             share_locked: self.locked,
+            later_keys: durable.later_keys(),
+            checkpoints: durable.checkpoints(),
             keygen: durable.secrets.get(Node::KEYGEN_SECRET).cloned().map(Zeroizing::new),
             wallet: None,
             addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 1_000 + index)],
@@ -287,14 +311,19 @@ impl Bus {
             Effect::Journal(record) => durable.journal.push(record),
             Effect::Store(entries) => durable.stored.extend(entries),
             Effect::Verify(number, entries) => {
-                let verifier = Verifier::new(&self.charter);
+                let verifier = Verifier::of_anybody(self.charter.id());
                 let verified = entries.iter().map(|bytes| verifier.verify(bytes)).collect();
                 self.inbox.push_back((index, Input::Verified(number, verified)));
             }
             Effect::StoreSecret(name, secret) => drop(durable.secrets.insert(name, secret.to_vec())),
             Effect::DropSecret(name) => drop(durable.secrets.remove(&name)),
-            Effect::StoreShare(_, share) => {
-                durable.share = Some(share.to_bytes().to_vec());
+            Effect::StoreShare(at, share) => {
+                let bytes = share.to_bytes().to_vec();
+                if at.0 == 1 {
+                    durable.share = Some(bytes);
+                } else {
+                    durable.later.insert(at, bytes);
+                }
                 self.inbox.push_front((index, Input::ShareStored(share)));
             }
             Effect::StoreBlob(name, bytes) => drop(durable.blobs.insert(name, bytes)),
@@ -305,7 +334,7 @@ impl Bus {
                 self.inbox.push_back((index, Input::Broadcast(about, Ok(()))));
             }
             Effect::Alarm(what) => self.alarms.push(what),
-            Effect::StoreWallet(_) | Effect::Tell(_) => {}
+            Effect::StoreWallet(_) | Effect::Tell(_) | Effect::Verifier(_) => {}
             Effect::Continue => self.inbox.push_front((index, Input::Continue)),
             Effect::TrustJournal => durable.trusted = true,
             Effect::DistrustJournal => durable.trusted = false,
@@ -423,7 +452,7 @@ impl Bus {
 
     /// Own entries of a node in its journal, by sequence number.
     pub(crate) fn said(&self, index: usize) -> Vec<Signed> {
-        let verifier = Verifier::new(&self.charter);
+        let verifier = Verifier::of_anybody(self.charter.id());
         let records = self.durable[index].journal.iter();
         let own = records.filter_map(|record| match record {
             Record::Own(bytes) => Some(verifier.verify(bytes).unwrap()),

@@ -11,6 +11,7 @@ mod backup;
 mod bounds;
 mod bus;
 mod decisions;
+mod epochs;
 mod exits;
 mod fuzz;
 mod life;

@@ -103,7 +103,7 @@ pub fn verify(file: &File, labels: impl FnOnce(&Document) -> Vec<LabelLine>) -> 
     let headers = headers(file, &charter)?;
     let tip = tip(file, &charter, &headers)?;
     let document = document(file, &charter)?;
-    let facts = ChainFacts { height: tip.0, block_hash: tip.1, settled: BTreeMap::new() };
+    let facts = ChainFacts { height: tip.0, block_hash: tip.1, settled: BTreeMap::new(), epochs: Vec::new() };
     let before = fold(&charter, &document, &facts).state;
     let key = before.usable_key().map(|key| key.ready.group_key);
     let found = file.summary.group_key.as_ref();

@@ -51,7 +51,7 @@ impl File {
         let tip = headers.last().ok_or(WriteError::NoHeaders)?.block_hash();
         let above = Height::try_from(headers.len() - 1).map_err(|_| WriteError::NoHeaders)?;
         let height = charter.birth.height.saturating_add(above);
-        let facts = ChainFacts { height, block_hash: tip, settled: BTreeMap::new() };
+        let facts = ChainFacts { height, block_hash: tip, settled: BTreeMap::new(), epochs: Vec::new() };
         let before = fold(charter, document, &facts).state;
         let key = before.usable_key().map(|key| key.ready.group_key);
         let parts: Vec<BlockPart> =

@@ -17,6 +17,12 @@ impl View {
             let seen = other.transactions.iter().map(|(txid, seen)| (*txid, seen.clone()));
             Arc::make_mut(&mut joined.transactions).extend(seen);
             Arc::make_mut(&mut joined.frozen).extend(other.frozen.iter().copied());
+            Arc::make_mut(&mut joined.left_alone).extend(other.left_alone.iter().copied());
+            // the guild anchor is of the first key, and older than any coin of another
+            let (ours, theirs) = (&joined.first, &other.first);
+            if !theirs.txids.is_empty() && (ours.txids.is_empty() || theirs.height < ours.height) {
+                joined.first = Arc::clone(theirs);
+            }
         }
         joined
     }

@@ -109,6 +109,7 @@ impl World {
                 withdrawn: false,
                 certificates: BTreeMap::new(),
                 settled: None,
+                lapsed: false,
                 draws: BTreeMap::new(),
             };
             state.proposals.insert(id(change), proposal);

@@ -290,6 +290,7 @@ impl World {
             withdrawn: false,
             certificates: BTreeMap::new(),
             settled: None,
+            lapsed: false,
             draws: BTreeMap::new(),
         };
         let cast = |voter: usize, change: bool, choice: Choice| HeldBallot {

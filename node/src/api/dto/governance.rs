@@ -106,6 +106,8 @@ pub struct NewEpoch {
     pub least: Option<u16>,
     /// The least number of signers.
     pub threshold: Option<u16>,
+    /// Other rules for all classes, by the name of a preset: family, co-op or fund.
+    pub rules: Option<String>,
 }
 
 /// Somebody who joins.
@@ -119,7 +121,7 @@ pub struct NewMember {
     /// Units without a vote.
     #[serde(default)]
     pub claim: u32,
-    /// The member whose new key this is, by name.
+    /// The member whose new key this is, by name: without units of its own it has those of that member.
     pub replaces: Option<String>,
 }
 

@@ -84,6 +84,12 @@ pub(crate) struct New {
     /// Another weight of a member. May be repeated.
     #[arg(long, value_name = "NAME=WEIGHT", requires = "epoch")]
     weight: Vec<String>,
+    /// Whose key is another one from then on, by the new member card. May be repeated.
+    #[arg(long, value_name = "NAME=CARD", requires = "epoch")]
+    replace: Vec<String>,
+    /// Other rules for all classes: family, co-op or fund.
+    #[arg(long, value_name = "PRESET", requires = "epoch")]
+    rules: Option<String>,
     /// Who makes the next key. May be repeated; without any the key stays.
     #[arg(long, value_name = "NAME", requires = "epoch")]
     candidate: Vec<String>,
@@ -158,12 +164,18 @@ impl New {
             candidates: self.candidate.clone(),
             least: self.least,
             threshold: self.threshold,
+            rules: self.rules.clone(),
             ..NewEpoch::default()
         };
         for text in &self.add {
             let (card, weight) = pair("add", text)?;
             let weight = number("add", weight)?;
             change.add.push(NewMember { card: card.to_owned(), weight, claim: 0, replaces: None });
+        }
+        for text in &self.replace {
+            let (name, card) = pair("replace", text)?;
+            let (card, replaces) = (card.to_owned(), Some(name.to_owned()));
+            change.add.push(NewMember { card, weight: 0, claim: 0, replaces });
         }
         for text in &self.weight {
             let (name, weight) = pair("weight", text)?;

@@ -7,13 +7,15 @@ use bitcoin::{Block, BlockHash, CompactTarget, Network, Transaction, TxMerkleNod
 use node::chain::Update;
 use node::core::Input;
 use std::sync::Arc;
-use wallet::BlockId;
 use wallet::chain::{Mempool, NewBlock, News};
 use wallet::testkit::{stranger, transaction};
+use wallet::{BlockId, CheckPoint};
 
 /// Blocks, and what waits for one.
 pub(crate) struct Chain {
     blocks: Vec<BlockId>,
+    /// All but the first, whole.
+    whole: Vec<NewBlock>,
     pub(crate) mempool: Vec<Transaction>,
     evicted: Vec<Txid>,
     made: u32,
@@ -26,6 +28,7 @@ impl Default for Chain {
         let hash = bitcoin::constants::genesis_block(Network::Regtest).block_hash();
         Self {
             blocks: vec![BlockId { height: 0, hash }],
+            whole: Vec::new(),
             mempool: Vec::new(),
             evicted: Vec::new(),
             made: 0,
@@ -71,7 +74,16 @@ impl Chain {
         let block = Block { header, txdata };
         let height = before.height + 1;
         self.blocks.push(BlockId { height, hash: block.block_hash() });
-        NewBlock { block, height, connected_to: before }
+        let new = NewBlock { block, height, connected_to: before };
+        self.whole.push(new.clone());
+        new
+    }
+
+    /// What follows the last block that `known` has in common with this chain.
+    fn after(&self, known: &CheckPoint) -> Vec<NewBlock> {
+        let common = |id: &&BlockId| known.get(id.height).is_some_and(|at| at.hash() == id.hash);
+        let from = self.blocks.iter().rev().find(common).map_or(0, |id| id.height);
+        self.whole.iter().filter(|new| new.height > from).cloned().collect()
     }
 }
 
@@ -100,6 +112,7 @@ impl Bus {
     pub(crate) fn turn(&mut self, depth: u32, had: Vec<Transaction>) {
         let left = self.chain.blocks.len() - usize::try_from(depth).unwrap();
         self.chain.blocks.truncate(left);
+        self.chain.whole.truncate(left - 1);
         self.chain.mempool.extend(had);
         self.mine(Vec::new(), depth + 1);
     }
@@ -113,7 +126,9 @@ impl Bus {
         for index in 0..self.nodes.len() {
             let waiting = self.chain.mempool.iter().map(|waiting| (Arc::new(waiting.clone()), seen));
             let mempool = Mempool { seen: waiting.collect(), evicted: evicted.clone() };
-            self.inbox.push_back((index, Input::Chain(Box::new(update(tip, blocks.clone(), mempool)))));
+            let position = self.nodes[index].as_mut().and_then(|node| node.chain_position().0);
+            let news = position.map_or_else(|| blocks.clone(), |at| self.chain.after(&at.checkpoint));
+            self.inbox.push_back((index, Input::Chain(Box::new(update(tip, news, mempool)))));
         }
         self.settle();
     }

@@ -58,6 +58,8 @@ pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Resul
         share: None,
         transcript: None,
         share_locked: false,
+        later_keys: Vec::new(),
+        checkpoints: Vec::new(),
         keygen: None,
         wallet: None,
         addresses: vec![],

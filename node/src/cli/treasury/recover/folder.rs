@@ -158,7 +158,12 @@ fn said(home: &Home, charter: &Charter) -> Outcome<Option<GroupKey>> {
         document.insert(signed, Height::MAX);
     }
     let birth = &charter.birth;
-    let facts = crdt::ChainFacts { height: birth.height, block_hash: birth.hash, settled: BTreeMap::new() };
+    let facts = crdt::ChainFacts {
+        height: birth.height,
+        block_hash: birth.hash,
+        settled: BTreeMap::new(),
+        epochs: vec![],
+    };
     let mut fold = Fold::new(charter, &facts);
     fold.catch_up(&document);
     Ok(fold.state().key.as_ref().map(|key| key.ready.group_key))
