@@ -65,8 +65,8 @@ impl Node {
     /// What we joined before a restart.
     fn take_up_rekey(&mut self) {
         let next = self.state().epoch.saturating_add(1);
-        let joined = self.state().next.rekeys.values().filter_map(|said| said.get(&self.me));
-        let Some((_, rekey)) = joined.last().cloned() else { return };
+        let mut joined = self.state().next.rekeys.values().filter_map(|said| said.get(&self.me));
+        let Some((_, rekey)) = joined.next_back().cloned() else { return };
         let ours = (self.keygen.epoch, self.keygen.attempt);
         if ours < (next, rekey.attempt.attempt) {
             self.turn_to_rekey(&rekey);

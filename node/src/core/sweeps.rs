@@ -17,7 +17,7 @@ impl Node {
     /// A sweep is complete: durable, then told to all who must see it before they sign the seal.
     pub(super) fn finish_sweep(&mut self, ask: Ask, checked: &CheckedTx, signatures: &[[u8; 64]]) {
         if self.keep_sweep(ask, checked, signatures) {
-            let list: Vec<Vec<u8>> = signatures.iter().map(|signature| signature.to_vec()).collect();
+            let list = signatures.concat();
             let (mut members, _) = self.quorum(&ask.subject());
             members.retain(|member| *member != self.me);
             for member in members {
@@ -48,14 +48,14 @@ impl Node {
     }
 
     /// Another signer tells that a sweep is complete: we build it ourselves and check each signature.
-    pub(super) fn hear_complete(&mut self, from: MemberId, ask: Ask, signatures: &[Vec<u8>]) -> Response {
+    pub(super) fn hear_complete(&mut self, from: MemberId, ask: Ask, signatures: &[u8]) -> Response {
         if !self.quorum(&ask.subject()).0.contains(&from) || !matches!(ask, Ask::Sweep { .. }) {
             return Response::NotAllowed;
         }
-        let list: Option<Vec<[u8; 64]>> =
-            signatures.iter().map(|bytes| bytes.as_slice().try_into().ok()).collect();
+        let (list, rest) = signatures.as_chunks::<64>();
+        let list = rest.is_empty().then_some(list);
         match (self.check_transaction(&ask), list) {
-            (Ok(checked), Some(list)) if self.keep_sweep(ask, &checked, &list) => Response::Taken,
+            (Ok(checked), Some(list)) if self.keep_sweep(ask, &checked, list) => Response::Taken,
             (Err(refusal), _) => Response::Refused(refusal),
             _ => Response::Refused(Refusal::new("complete sweep", "a signature for each input", "others")),
         }

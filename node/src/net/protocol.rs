@@ -56,8 +56,8 @@ pub enum Request {
     Complete {
         /// Which: the receiver builds it itself.
         ask: Ask,
-        /// One of 64 bytes for each input.
-        signatures: Vec<Vec<u8>>,
+        /// 64 bytes for each input, one after another: a list of lists would cost many times what it is long.
+        signatures: Vec<u8>,
     },
 }
 

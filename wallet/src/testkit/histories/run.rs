@@ -76,8 +76,9 @@ impl Run {
         let known = known.fold(Outcome::default(), Outcome::and);
         thread::scope(|scope| {
             let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(worker)).collect();
-            let lived = workers.into_iter().map(|worker| worker.join().expect("a history that cannot go on"));
-            lived.fold(Ok(known), |all, lived| Ok(all?.and(lived?)))
+            let mut lived =
+                workers.into_iter().map(|worker| worker.join().expect("a history that cannot go on"));
+            lived.try_fold(known, |all, lived| Ok(all.and(lived?)))
         })
     }
 
