@@ -10,7 +10,6 @@ use crate::home::replace;
 use crate::job::Proof;
 use crate::node::{Handed, Node};
 use crate::shared::Shared;
-use bitcoin::BlockHash;
 use crdt::receipt::Receipt;
 use hex::{DisplayHex as _, FromHex as _};
 use std::collections::VecDeque;
@@ -46,7 +45,10 @@ struct Spool {
     maker: Maker,
     node: Node,
     shared: Arc<Shared>,
-    waiting: VecDeque<BlockHash>,
+    /// Names of files, the oldest first.
+    waiting: VecDeque<String>,
+    /// Number of the next file.
+    next: u64,
     rest: u128,
 }
 
@@ -59,22 +61,28 @@ pub(crate) fn deliver(
 ) -> Result<Sender<Box<Proof>>, Error> {
     let (sender, mut receiver) = channel(QUEUE);
     let waiting = left_over(&dir)?;
-    let mut spool = Spool { dir, maker, node, shared, waiting, rest: 0 };
+    let next = waiting.back().and_then(|name| number(name)).map_or(0, |last| last + 1);
+    let mut spool = Spool { dir, maker, node, shared, waiting, next, rest: 0 };
     spool.shared.receipts(spool.waiting.len());
     thread::spawn(move || while spool.step(&mut receiver) {});
     Ok(sender)
 }
 
-/// The oldest first.
-fn left_over(dir: &Path) -> Result<VecDeque<BlockHash>, Error> {
+/// The oldest first: by their numbers, for a file system's clock may not tell two of one tick apart.
+fn left_over(dir: &Path) -> Result<VecDeque<String>, Error> {
     let entries = fs::read_dir(dir).map_err(Error::file(dir))?;
-    let kept = entries.flatten().filter_map(|entry| {
-        let hash = entry.file_name().to_str()?.strip_suffix(".receipt")?.parse().ok()?;
-        Some((entry.metadata().ok()?.modified().ok()?, hash))
+    let names = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().to_str()?.strip_suffix(".receipt")?.to_owned();
+        Some((number(&name)?, name))
     });
-    let mut kept: Vec<(_, BlockHash)> = kept.collect();
+    let mut kept: Vec<(u64, String)> = names.collect();
     kept.sort_unstable();
-    Ok(kept.into_iter().map(|(_, hash)| hash).collect())
+    Ok(kept.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Of the file `<number>-<hash>`.
+fn number(name: &str) -> Option<u64> {
+    name.split_once('-')?.0.parse().ok()
 }
 
 impl Spool {
@@ -107,8 +115,12 @@ impl Spool {
         let Proof { header, coinbase, branch } = proof;
         let receipt = Receipt { link, difficulty, header, coinbase, branch };
         let bytes = postcard::to_stdvec(&receipt).expect("a receipt always encodes");
-        match replace(&self.path(hash, "receipt"), bytes.to_lower_hex_string().as_bytes()) {
-            Ok(()) => self.waiting.push_back(hash),
+        let name = format!("{}-{hash}", self.next);
+        match replace(&self.path(&name, "receipt"), bytes.to_lower_hex_string().as_bytes()) {
+            Ok(()) => {
+                self.next += 1;
+                self.waiting.push_back(name);
+            }
             Err(error) => error!(%hash, %error, "cannot keep a receipt"),
         }
     }
@@ -119,33 +131,33 @@ impl Spool {
             self.rest -= 1;
             return thread::sleep(TICK);
         }
-        let Some(hash) = self.waiting.pop_front() else { return };
-        let kept = self.path(hash, "receipt");
+        let Some(name) = self.waiting.pop_front() else { return };
+        let kept = self.path(&name, "receipt");
         let read = fs::read_to_string(&kept).ok().filter(|hex| Vec::<u8>::from_hex(hex.trim()).is_ok());
         let Some(hex) = read else {
-            return error!(%hash, "a kept receipt cannot be read");
+            return error!(name, "a kept receipt cannot be read");
         };
         let settled = match self.node.hand(&ReceiptHex { receipt_hex: hex.trim().to_owned() }) {
             Handed::Taken => fs::remove_file(kept),
             Handed::Refused(why) => {
-                error!(%hash, why, "the node refuses a receipt; it stays on disk");
-                fs::rename(kept, self.path(hash, "refused"))
+                error!(name, why, "the node refuses a receipt; it stays on disk");
+                fs::rename(kept, self.path(&name, "refused"))
             }
             Handed::Later(why) => {
                 tracing::debug!(why, "the node takes no receipts now");
-                self.waiting.push_front(hash);
+                self.waiting.push_front(name);
                 self.rest = TICKS;
                 return;
             }
         };
         if let Err(error) = settled {
-            warn!(%hash, %error, "a receipt's file stays");
+            warn!(name, %error, "a receipt's file stays");
         }
         self.shared.receipts(self.waiting.len());
     }
 
-    fn path(&self, hash: BlockHash, ending: &str) -> PathBuf {
-        self.dir.join(format!("{hash}.{ending}"))
+    fn path(&self, name: &str, ending: &str) -> PathBuf {
+        self.dir.join(format!("{name}.{ending}"))
     }
 }
 
