@@ -246,7 +246,8 @@ impl Fold {
         }
     }
 
-    /// Take out all that `author` said. The proposals stay for now: others may have voted on them.
+    /// Take out all that `author` said but its proposals: others may have voted on them. Those that fell with its
+    /// chain go by [`Self::drop_lost`].
     fn forget(&mut self, author: &MemberId, forked: Option<u32>) {
         let state = &mut self.state;
         if let Some(member) = state.members.get_mut(author) {

@@ -523,7 +523,7 @@ impl Node {
     }
 }
 
-/// We said all that we may for now.
+/// We said as much as the quota of these blocks lets anybody say.
 fn too_much(broken: &Broken, tip: Height) -> Failure {
     let blocks = if *broken == Broken::Proposals { PROPOSAL_BLOCKS } else { QUOTA_BLOCKS };
     let next = (tip / blocks + 1).saturating_mul(blocks);

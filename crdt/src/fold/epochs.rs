@@ -182,7 +182,7 @@ impl Fold {
                 Ok(())
             }
             Payload::DkgEcho { epoch, attempt, round1 } => self.echo(entry, (*epoch, *attempt), *round1),
-            Payload::KeyReady(ready) => self.next_ready(entry, ready),
+            Payload::KeyReady(ready) => self.stored(entry, ready),
             Payload::KeyTest { epoch, signature } => self.key_test(entry, *epoch, signature),
             Payload::Rekey(rekey) => self.rekey(entry, rekey),
             Payload::Holds { checkpoint } => {
@@ -191,17 +191,6 @@ impl Fold {
             }
             _ => Err(Ignored::NotAMember),
         }
-    }
-
-    fn next_ready(&mut self, entry: &Entry, ready: &KeyReady) -> Result<(), Ignored> {
-        self.may_make(&entry.author, (ready.epoch, ready.attempt))?;
-        let all = self.state.key_ready.entry((ready.epoch, ready.attempt)).or_default();
-        if all.contains_key(&entry.author) {
-            return Err(Ignored::Repeated);
-        }
-        all.insert(entry.author, ready.clone());
-        self.changes.push(Change::KeyStep(entry.author));
-        Ok(())
     }
 
     /// Somebody calls or joins a key generation for the next epoch.

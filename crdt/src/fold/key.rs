@@ -36,6 +36,13 @@ impl Fold {
         entry: &Entry,
         ready: &KeyReady,
     ) -> Result<(), Ignored> {
+        self.stored(entry, ready)?;
+        self.agree_on_key(document);
+        Ok(())
+    }
+
+    /// Who made a key of this epoch or the next says that its share is stored: once.
+    pub(super) fn stored(&mut self, entry: &Entry, ready: &KeyReady) -> Result<(), Ignored> {
         self.may_make(&entry.author, (ready.epoch, ready.attempt))?;
         let all = self.state.key_ready.entry((ready.epoch, ready.attempt)).or_default();
         if all.contains_key(&entry.author) {
@@ -43,7 +50,6 @@ impl Fold {
         }
         all.insert(entry.author, ready.clone());
         self.changes.push(Change::KeyStep(entry.author));
-        self.agree_on_key(document);
         Ok(())
     }
 
