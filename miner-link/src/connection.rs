@@ -2,6 +2,7 @@
 
 use crate::allowance::Allowance;
 use crate::blocks::Found;
+use crate::clock::Now;
 use crate::door::{points_of_end, points_of_share};
 use crate::job::{EXTRANONCE1, Offer};
 use crate::lines::{Lines, Outbox, Read};
@@ -58,6 +59,15 @@ enum Ended {
     Banned,
     #[error("the link stops")]
     Stopping,
+}
+
+/// What a connection was woken by.
+enum News {
+    Job,
+    Read(Read),
+    Tick,
+    /// Nothing that the session hears of.
+    Nothing,
 }
 
 /// How far to go with a conversation.
@@ -172,39 +182,45 @@ impl Connection {
         let mut pause = Duration::ZERO;
         while until == Until::End || !self.session.ready() {
             let (waiting, paused) = (!self.outbox.is_empty(), !pause.is_zero());
-            // All are safe to cancel: bytes read stay in the buffer, a job stays in the channel.
-            let handled = tokio::select! {
+            // All are safe to cancel: bytes read stay in the buffer, a job stays in the channel. A job goes
+            // first, and nothing else of ten thousand connections is touched on its way.
+            let news = tokio::select! {
+                biased;
                 changed = self.jobs.changed() => {
                     changed.map_err(|_| Ended::Stopping)?;
+                    News::Job
+                }
+                wrote = self.outbox.write_on(writer), if waiting => wrote.map(|()| News::Nothing)?,
+                _ = tick.tick() => News::Tick,
+                read = lines.next(), if !paused => News::Read(read?),
+                () = async { sleep(pause).await }, if paused => News::Nothing,
+            };
+            let now = self.hub.clock.now();
+            let handled = match news {
+                News::Job => {
                     let offer = self.jobs.borrow_and_update().clone();
                     match offer {
-                        Some(offer) => self.handle(Input::Job(offer)).await,
+                        Some(offer) => self.handle(Input::Job(offer), now).await,
                         None => Ok(()),
                     }
                 }
-                read = lines.next(), if !paused => match read? {
-                    Read::Line(line) => self.handle(Input::Line(&line)).await,
-                    Read::Part => Ok(()),
-                    Read::TooLong => self.handle(Input::LongLine).await,
-                },
-                () = sleep(pause), if paused => Ok(()),
-                wrote = self.outbox.write_on(writer), if waiting => Ok(wrote?),
-                _ = tick.tick() => self.handle(Input::Tick).await,
+                News::Read(Read::Line(line)) => self.handle(Input::Line(&line), now).await,
+                News::Read(Read::TooLong) => self.handle(Input::LongLine, now).await,
+                News::Tick => self.handle(Input::Tick, now).await,
+                News::Read(Read::Part) | News::Nothing => Ok(()),
             };
-            let now = self.hub.clock.now().since_start;
-            pause = self.reads.have(lines.cost(), now);
-            self.outbox.write_some(writer, now).await?;
+            pause = self.reads.have(lines.cost(), now.since_start);
+            self.outbox.write_some(writer, now.since_start).await?;
             // A last word is said before hanging up.
             handled?;
-            if self.outbox.is_stuck(now, WRITE) {
+            if self.outbox.is_stuck(now.since_start, WRITE) {
                 return Err(Ended::SlowReader);
             }
         }
         Ok(())
     }
 
-    async fn handle(&mut self, input: Input<'_>) -> Result<(), Ended> {
-        let now = self.hub.clock.now();
+    async fn handle(&mut self, input: Input<'_>, now: Now) -> Result<(), Ended> {
         for effect in self.session.handle(input, now) {
             match effect {
                 Effect::Send(line) => self.outbox.push(&line),

@@ -1,6 +1,7 @@
 //! Lines over a stream, both ways, bounded both ways.
 
 use crate::stratum::limits::READ_COST;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -89,6 +90,14 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
+thread_local! {
+    /// Room for what is written at once: most lines wait for nothing, and share it.
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The most of it that is kept: several jobs.
+const ROOM_KEPT: usize = 16 * 1_024;
+
 /// What waits to be written. Nothing waits for a slow reader but bytes of it, at most `max`.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -108,6 +117,10 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, line: &str) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = ROOM.take();
+        }
+        self.bytes.reserve(line.len() + 1); // once for both
         self.bytes.extend_from_slice(line.as_bytes());
         self.bytes.push(b'\n');
     }
@@ -155,7 +168,10 @@ impl Outbox {
     fn written(&mut self, count: usize) {
         if count >= self.bytes.len() {
             // Most of the time nothing waits, and nothing is kept for it.
-            self.bytes = Vec::new();
+            let mut room = std::mem::take(&mut self.bytes);
+            room.clear();
+            room.shrink_to(ROOM_KEPT);
+            ROOM.set(room);
             self.since = None;
         } else {
             self.bytes.drain(..count);

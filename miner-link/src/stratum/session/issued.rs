@@ -19,6 +19,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Issued {
     jobs: VecDeque<Entry>,
+    /// The target of the latest. No job's is harder.
+    told: Option<Target>,
     /// By tip and not by job: two jobs of one pool may have one coinbase, and their shares one header.
     seen: VecDeque<(BlockHash, Seen)>,
 }
@@ -35,17 +37,20 @@ impl Issued {
     pub(super) fn push(&mut self, job: Arc<Job>, target: Target) {
         // Some firmware works on at the new difficulty on the old jobs. An easier one is held against
         // no share; a harder one is not asked of jobs that were issued before it.
-        self.jobs.iter_mut().for_each(|entry| entry.target = entry.target.max(target));
+        if self.told.replace(target).is_some_and(|told| told < target) {
+            self.jobs.iter_mut().for_each(|entry| entry.target = entry.target.max(target));
+        }
         // A job that is given again, because its pool is used again, is the newest again.
         let again = self.jobs.iter().position(|entry| entry.job.id == job.id);
         let entry = again.and_then(|place| self.jobs.remove(place)).unwrap_or(Entry { job, target });
-        if self.jobs.len() >= JOBS_KEPT {
-            self.jobs.pop_front();
-        }
+        let gone = if self.jobs.len() >= JOBS_KEPT { self.jobs.pop_front() } else { None };
         let previous = entry.job.head.previous;
         self.jobs.push_back(entry);
-        let jobs = &self.jobs;
-        self.seen.retain(|(tip, _)| jobs.iter().any(|entry| entry.job.head.previous == *tip));
+        let gone = gone.map(|entry| entry.job.head.previous);
+        if let Some(gone) = gone.filter(|gone| self.jobs.iter().all(|entry| entry.job.head.previous != *gone))
+        {
+            self.seen.retain(|(tip, _)| *tip != gone);
+        }
         if !self.seen.iter().any(|(tip, _)| *tip == previous) {
             self.seen.push_back((previous, Seen::default()));
         }

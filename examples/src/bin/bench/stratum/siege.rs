@@ -21,7 +21,7 @@ const LOUD: u32 = 8;
 /// Bytes that one of them has taken at a time…
 const PIECE: usize = 64 * 1024;
 /// …and when: together well above a hundred megabytes a second.
-const EVERY: Duration = Duration::from_micros(4_000);
+const EVERY: Duration = Duration::from_micros(3_000);
 /// How long a stranger waits for anything.
 const PATIENCE: Duration = Duration::from_millis(500);
 
