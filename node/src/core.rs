@@ -110,9 +110,11 @@ pub enum Effect {
     Tell(Change),
     /// Tell them that coins left the treasury for nothing that was decided.
     Alarm(String),
-    /// Keep a secret, sealed, durable before any later effect.
-    StoreSecret(String, Zeroizing<Vec<u8>>),
-    /// Forget a secret that is needed no more.
+    /// Begin a log of secrets anew with this one, sealed, durable before any later effect.
+    BeginSecrets(String, Zeroizing<Vec<u8>>),
+    /// Add one to it, at this place, counted from 0; durable before any later effect.
+    AppendSecret(String, usize, Zeroizing<Vec<u8>>),
+    /// Forget secrets that are needed no more.
     DropSecret(String),
     /// Keep the share of a key, made for this epoch in this attempt, sealed, read it back, answer
     /// [`Input::ShareStored`].
@@ -157,7 +159,7 @@ pub struct Start {
     /// Checkpoints that were here.
     pub checkpoints: Vec<Vec<u8>>,
     /// The sealed state of an unfinished key generation.
-    pub keygen: Option<Zeroizing<Vec<u8>>>,
+    pub keygen: Vec<Zeroizing<Vec<u8>>>,
     /// What the wallet knew.
     pub wallet: Option<wallet::ChangeSet>,
     /// What to tell others about where we are.

@@ -219,7 +219,7 @@ impl Daemon {
             share_locked,
             later_keys: later_keys(&home, &keystore)?,
             checkpoints: checkpoints(&home)?,
-            keygen: keystore.load(Node::KEYGEN_SECRET)?,
+            keygen: keystore.load_log(Node::KEYGEN_SECRET)?,
             wallet: kept.map_err(|error| fail(&error))?,
             addresses: vec![config.announce.clone().unwrap_or_else(|| config.listen.clone())],
             bootstrap: read_lines(&home.peers()),
@@ -332,7 +332,10 @@ impl Daemon {
                     }
                 }
                 Effect::Alarm(what) => drop(self.events.send(Event::alarm(what))), // nobody may listen
-                Effect::StoreSecret(name, secret) => self.keystore.store(&name, &secret)?,
+                Effect::BeginSecrets(name, secret) => self.keystore.begin_log(&name, &secret)?,
+                Effect::AppendSecret(name, place, secret) => {
+                    self.keystore.append_log(&name, place, &secret)?;
+                }
                 Effect::DropSecret(name) => drop(std::fs::remove_file(self.home.secret(&name))),
                 Effect::StoreShare(at, share) => {
                     let read_back = self.keystore.store_share_of(at, &share)?;
@@ -420,7 +423,7 @@ fn mark_of(journal: &std::path::Path, id: [u8; 16]) -> Outcome<Vec<u8>> {
 
 /// The share, unless its key generation has not finished: that goes on from its own state.
 fn kept_share(home: &Home, keystore: &Keystore) -> Outcome<Option<threshold::KeyShare>> {
-    if keystore.load(Node::KEYGEN_SECRET)?.is_some() && !home.blob(Node::TRANSCRIPT_BLOB).exists() {
+    if home.secret(Node::KEYGEN_SECRET).exists() && !home.blob(Node::TRANSCRIPT_BLOB).exists() {
         return Ok(None);
     }
     keystore.share(Node::EPOCH)

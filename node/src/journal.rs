@@ -140,20 +140,22 @@ impl Journal {
     /// Fatal to the caller: after a failed fsync nobody knows what is on the disk.
     pub fn append(&mut self, record: &Record) -> Outcome<()> {
         let payload = postcard::to_stdvec(record).expect("a record always encodes");
-        let len = u32::try_from(payload.len()).expect("records are far below 4 GiB");
-        let mut frame = len.to_be_bytes().to_vec();
-        frame.extend_from_slice(&crc32fast::hash(&payload).to_be_bytes());
-        frame.extend_from_slice(&payload);
-        let written = self.file.write_all(&frame).and_then(|()| self.file.sync_data());
+        let written = self.file.write_all(&framed(&payload)).and_then(|()| self.file.sync_data());
         written.map_err(|error| Failure::because("the journal cannot be written, stopping", error))
     }
+}
+
+/// A record as it lies in a file: its length, its CRC-32, itself.
+pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).expect("records are far below 4 GiB");
+    [&len.to_be_bytes()[..], &crc32fast::hash(payload).to_be_bytes(), payload].concat()
 }
 
 /// The whole records at the beginning of `bytes`, and how many bytes they take.
 fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     let mut records = Vec::new();
     let mut rest = bytes;
-    while let Some((payload, after)) = frame(rest)? {
+    while let Some((payload, after)) = frame(rest, RECORD_MAX)? {
         let record = postcard::from_bytes(payload).map_err(|_| {
             Failure::because("cannot read the journal", "it holds a record of another version")
         })?;
@@ -163,14 +165,14 @@ fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     Ok((records, (bytes.len() - rest.len()) as u64))
 }
 
-/// The next payload and what follows it; none at the end or where a crash tore the last record. Damage with
+/// The next payload, of at most `longest` bytes, and what follows it; none at the end or where a crash tore the last record. Damage with
 /// whole records behind it is no crash: what we once promised is gone, and we must not go on as if not.
-fn frame(bytes: &[u8]) -> Outcome<Option<(&[u8], &[u8])>> {
+pub(crate) fn frame(bytes: &[u8], longest: usize) -> Outcome<Option<(&[u8], &[u8])>> {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let Some((crc, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
     let Some((payload, rest)) = rest.split_at_checked(len) else { return Ok(None) };
-    if len > 0 && len <= RECORD_MAX && crc32fast::hash(payload) == u32::from_be_bytes(*crc) {
+    if len > 0 && len <= longest && crc32fast::hash(payload) == u32::from_be_bytes(*crc) {
         return Ok(Some((payload, rest)));
     }
     if rest.is_empty() || bytes.iter().all(|byte| *byte == 0) {

@@ -1,6 +1,8 @@
 //! The secrets of a member, sealed under one passphrase: the member key, the recovery seed, key shares
 //! and the state of a key generation. Never in sled, never logged.
 
+mod log;
+
 use crate::error::{Code, Failure, Outcome};
 use crate::home::{self, Home};
 use bitcoin::Network;

@@ -29,11 +29,12 @@ pub(super) struct Keygen {
     /// Who makes the key in it, in seat order.
     pub(super) seats: Vec<MemberId>,
     pub(super) session: Option<Session>,
-    /// As it rests, sealed, on the disk.
-    changes: Vec<Zeroizing<Vec<u8>>>,
-    /// Some of it is not on the disk yet: it must be before anything leaves that follows from it.
-    unkept: bool,
-    kept: Option<Zeroizing<Vec<u8>>>,
+    /// What is not on the disk yet: it must be before anything leaves that follows from it.
+    unkept: Vec<Zeroizing<Vec<u8>>>,
+    /// How many records are on the disk, sealed.
+    records: usize,
+    /// The records of an earlier run.
+    kept: Vec<Zeroizing<Vec<u8>>>,
     share: Option<KeyShare>,
     /// Messages of members whose nodes began before ours did.
     early: Vec<DkgMessage>,
@@ -44,13 +45,15 @@ pub(super) struct Keygen {
     pub(super) over_since: Option<Timestamp>,
 }
 
-/// What rests of a running key generation: epoch, attempt, t, seats, changes in their order.
-type Resting<'a> = (u32, u32, u16, Vec<MemberId>, Vec<&'a [u8]>);
+/// What changed in a running key generation, in its order: a record of it as it rests.
+type Changes<'a> = Vec<&'a [u8]>;
+/// The first record: epoch, attempt, t, seats, and what changed.
+type First<'a> = (u32, u32, u16, Vec<MemberId>, Changes<'a>);
 
 impl Keygen {
     /// From what was kept, else the first attempt, among all co-signers of the charter.
-    pub(super) fn new(kept: Option<Zeroizing<Vec<u8>>>, charter: &crdt::Charter) -> Self {
-        let resting = kept.as_ref().and_then(|kept| postcard::from_bytes::<Resting<'_>>(kept).ok());
+    pub(super) fn new(kept: Vec<Zeroizing<Vec<u8>>>, charter: &crdt::Charter) -> Self {
+        let resting = kept.first().and_then(|first| postcard::from_bytes::<First<'_>>(first).ok());
         let first = || (EPOCH, 1, charter.signers_needed(), charter.co_signers.clone());
         let (epoch, attempt, t, seats) = resting
             .map_or_else(first, |(epoch, attempt, t, seats, _)| (epoch, attempt, usize::from(t), seats));
@@ -64,9 +67,9 @@ impl Keygen {
             attempt,
             seats,
             session: None,
-            changes: Vec::new(),
-            unkept: false,
-            kept: None,
+            unkept: Vec::new(),
+            records: 0,
+            kept: Vec::new(),
             share: None,
             early: Vec::new(),
             fed: BTreeSet::new(),
@@ -87,12 +90,12 @@ impl Keygen {
 
     /// Whether it goes on from what was kept.
     pub(super) const fn is_kept(&self) -> bool {
-        self.kept.is_some()
+        !self.kept.is_empty()
     }
 
     /// Whether nothing is under way or kept.
     pub(super) const fn is_idle(&self) -> bool {
-        self.session.is_none() && self.kept.is_none()
+        self.session.is_none() && !self.is_kept()
     }
 
     /// For whom the key generation waits.
@@ -119,7 +122,7 @@ impl Node {
             self.follow_attempts();
             // Its messages go straight from each to each: there is no use in beginning before all are here.
             let here = |member: &MemberId| *member == self.me || self.peers.connected.contains_key(member);
-            let all_here = self.keygen.kept.is_some() || self.keygen.seats.iter().all(here);
+            let all_here = self.keygen.is_kept() || self.keygen.seats.iter().all(here);
             if all_here {
                 self.begin_attempt();
             }
@@ -151,7 +154,7 @@ impl Node {
         }
         match &self.state().key {
             Some(key) => key.ready.attempt == self.keygen.attempt && !self.keygen.is_idle(),
-            None => self.keygen.kept.is_some() || !self.has_transcript(),
+            None => self.keygen.is_kept() || !self.has_transcript(),
         }
     }
 
@@ -179,14 +182,18 @@ impl Node {
         .map_err(|error| fail(&error))?;
         let config = Config::new(self.attempt_session(), me, threshold, parties.collect(), self.key.clone())
             .map_err(|error| fail(&error))?;
-        let Some(kept) = self.keygen.kept.take() else {
+        let kept = std::mem::take(&mut self.keygen.kept);
+        let Some((first, later)) = kept.split_first() else {
             tracing::info!(target: "guild::keygen", attempt = self.keygen.attempt, n, "making a key");
             return Ok(Some(Session::new(config, &mut &mut *self.rng, self.now)));
         };
-        let (_, _, _, _, stored): Resting<'_> = postcard::from_bytes(&kept).map_err(|error| fail(&error))?;
-        self.keygen.changes = stored.into_iter().map(|bytes| Zeroizing::new(bytes.to_vec())).collect();
-        let changes = self.keygen.changes.iter().map(|bytes| Change::from_bytes(bytes));
-        let changes = changes.collect::<Result<Vec<_>, _>>().map_err(|error| fail(&error))?;
+        self.keygen.records = kept.len();
+        let mut changes = postcard::from_bytes::<First<'_>>(first).map_err(|error| fail(&error))?.4;
+        for record in later {
+            changes.extend(postcard::from_bytes::<Changes<'_>>(record).map_err(|error| fail(&error))?);
+        }
+        let changes = changes.into_iter().map(Change::from_bytes).collect::<Result<Vec<_>, _>>();
+        let changes = changes.map_err(|error| fail(&error))?;
         Session::resume(config, changes, self.now).map(Some).map_err(|error| fail(&error))
     }
 
@@ -267,8 +274,7 @@ impl Node {
                     continue;
                 }
                 DkgEffect::Persist(change) => {
-                    self.keygen.changes.push(Zeroizing::new(change.to_bytes().to_vec()));
-                    self.keygen.unkept = true;
+                    self.keygen.unkept.push(Zeroizing::new(change.to_bytes().to_vec()));
                     continue;
                 }
                 _ => self.keep_changes(),
@@ -290,15 +296,23 @@ impl Node {
     /// What came is durable before anything leaves, not each message on its own: what a crash takes before
     /// that was answered by nothing, and is sent again.
     fn keep_changes(&mut self) {
-        if !std::mem::take(&mut self.keygen.unkept) {
+        let unkept = std::mem::take(&mut self.keygen.unkept);
+        if unkept.is_empty() {
             return;
         }
-        let plain: Vec<&[u8]> = self.keygen.changes.iter().map(|bytes| bytes.as_slice()).collect();
-        let Keygen { epoch, attempt, t, seats, .. } = &self.keygen;
-        let t = u16::try_from(*t).unwrap_or(u16::MAX);
-        let resting: Resting<'_> = (*epoch, *attempt, t, seats.clone(), plain);
-        let bytes = postcard::to_stdvec(&resting).expect("changes always encode");
-        self.effects.push_back(Effect::StoreSecret(Self::KEYGEN_SECRET.to_owned(), Zeroizing::new(bytes)));
+        let changes: Changes<'_> = unkept.iter().map(|bytes| bytes.as_slice()).collect();
+        let (name, records) = (Self::KEYGEN_SECRET.to_owned(), self.keygen.records);
+        let encode =
+            |record: postcard::Result<Vec<u8>>| Zeroizing::new(record.expect("changes always encode"));
+        self.effects.push_back(if records == 0 {
+            let Keygen { epoch, attempt, t, seats, .. } = &self.keygen;
+            let t = u16::try_from(*t).unwrap_or(u16::MAX);
+            let first: First<'_> = (*epoch, *attempt, t, seats.clone(), changes);
+            Effect::BeginSecrets(name, encode(postcard::to_stdvec(&first)))
+        } else {
+            Effect::AppendSecret(name, records, encode(postcard::to_stdvec(&changes)))
+        });
+        self.keygen.records += 1;
     }
 
     fn publish(&mut self, statement: &Statement) {
@@ -337,7 +351,6 @@ impl Node {
                 }
                 self.effects.push_back(Effect::DropSecret(Self::KEYGEN_SECRET.to_owned()));
                 self.keygen.session = None;
-                self.keygen.changes.clear();
                 tracing::info!(target: "guild::keygen", "the group key is ready");
             }
             Outcome::Failed { culprits, why } => {

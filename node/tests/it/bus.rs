@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 pub(crate) struct Durable {
     pub(crate) journal: Vec<Record>,
     stored: Vec<Signed>,
-    secrets: BTreeMap<String, Vec<u8>>,
+    secrets: BTreeMap<String, Vec<Vec<u8>>>,
     pub(crate) share: Option<Vec<u8>>,
     /// Shares of later keys, by epoch and attempt.
     later: BTreeMap<(u32, u32), Vec<u8>>,
@@ -46,6 +46,11 @@ impl Durable {
             Some((KeyShare::from_bytes(share).unwrap(), transcript.clone()))
         });
         keys.collect()
+    }
+
+    fn keygen(&self) -> Vec<Zeroizing<Vec<u8>>> {
+        let log = self.secrets.get(Node::KEYGEN_SECRET);
+        log.into_iter().flatten().cloned().map(Zeroizing::new).collect()
     }
 
     fn checkpoints(&self) -> Vec<Vec<u8>> {
@@ -230,7 +235,7 @@ impl Bus {
             share_locked: self.locked,
             later_keys: durable.later_keys(),
             checkpoints: durable.checkpoints(),
-            keygen: durable.secrets.get(Node::KEYGEN_SECRET).cloned().map(Zeroizing::new),
+            keygen: durable.keygen(),
             wallet: None,
             addresses: vec![format!("/ip4/127.0.0.1/tcp/{}", 1_000 + index)],
             bootstrap: vec![],
@@ -315,7 +320,12 @@ impl Bus {
                 let verified = entries.iter().map(|bytes| verifier.verify(bytes)).collect();
                 self.inbox.push_back((index, Input::Verified(number, verified)));
             }
-            Effect::StoreSecret(name, secret) => drop(durable.secrets.insert(name, secret.to_vec())),
+            Effect::BeginSecrets(name, secret) => drop(durable.secrets.insert(name, vec![secret.to_vec()])),
+            Effect::AppendSecret(name, place, secret) => {
+                let log = durable.secrets.get_mut(&name).expect("begun");
+                assert_eq!(log.len(), place, "one after the other");
+                log.push(secret.to_vec());
+            }
             Effect::DropSecret(name) => drop(durable.secrets.remove(&name)),
             Effect::StoreShare(at, share) => {
                 let bytes = share.to_bytes().to_vec();

@@ -69,6 +69,28 @@ fn an_exit_is_paid_once_from_the_guild_anchor_and_its_weight_is_gone() {
 }
 
 #[test]
+fn an_exit_that_was_never_mined_is_closed_and_its_part_stays_with_the_guild() {
+    let mut bus = guild();
+    let carol = 2;
+    assert!(leave(&mut bus, carol, PART));
+    bus.mine(Vec::new(), COOLING);
+    bus.run(WHILE);
+    let paid = waiting(&mut bus);
+    bus.mine(Vec::new(), crdt::limits::WINDOW + 1);
+    bus.run(WHILE);
+    let closing = waiting(&mut bus);
+    assert_eq!(closing.input[0].previous_output, paid.input[0].previous_output, "one of both can be mined");
+    assert_eq!(closing.output.len(), 2, "heir and marker, nothing paid");
+    bus.mine(vec![closing], 8);
+    bus.run(WHILE);
+    assert!(bus.chain.mempool.is_empty(), "neither is tried again");
+    assert!((0..3).all(|node| bus.status(node).alarms.is_empty()));
+    // what it would have taken can be decided about
+    decide(&mut bus, spend(19_000_000));
+    assert_eq!(waiting(&mut bus).output[2].value.to_sat(), 19_000_000);
+}
+
+#[test]
 fn more_than_a_part_is_certified_by_nobody() {
     let mut bus = guild();
     assert!(leave(&mut bus, 1, PART + 1));

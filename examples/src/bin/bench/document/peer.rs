@@ -60,7 +60,7 @@ pub(crate) fn node(world: &World, key: &SigningKey, entries: &[Signed]) -> Resul
         share_locked: false,
         later_keys: Vec::new(),
         checkpoints: Vec::new(),
-        keygen: None,
+        keygen: Vec::new(),
         wallet: None,
         addresses: vec![],
         bootstrap: vec![],
