@@ -12,8 +12,8 @@ use crdt::certificate::{Body, key_test_digest};
 use crdt::edit::{Edit, Heads, Sheet, Step, Steps};
 use crdt::entry::{Addresses, Attempt, Invite};
 use crdt::governance::{
-    Approvals, Basis, Budget, CloseStatement, Disburse, Distribute, EpochChange, Options, Output, RollEntry,
-    Seen, Setting, Spend, Work,
+    Approvals, Basis, Budget, Carried, CloseStatement, Disburse, Distribute, EpochChange, Options, Output,
+    RollEntry, Seen, Setting, Spend, Work,
 };
 use crdt::succession::{Cut, Rekey};
 use crdt::testkit::{ballot, facts, payee, people, spend};
@@ -112,6 +112,8 @@ fn every_effect() -> Vec<(&'static str, Effect)> {
     let anchor = bitcoin::OutPoint::new(bitcoin::Txid::from_byte_array([0x88; 32]), 1);
     let work = Work { number: 3, heads: [(person(0), EntryId(Digest([0x99; 32])))].into() };
     let basis = Basis::Mixed { work_percent: 60, work: work.clone() };
+    let before = ProposalId(Digest([0xaa; 32]));
+    let carried = Carried { after: Some(before), left: [(person(0), 10_000)].into() };
     let distribute =
         |basis| Distribute { total: Amount::from_sat(80_000), outputs: outputs(), anchor, basis };
     let budget = Budget {
@@ -148,9 +150,11 @@ fn every_effect() -> Vec<(&'static str, Effect)> {
         ("text", Effect::Text),
         ("setting-mining", Effect::Setting(Setting::Mining(mining::MiningPolicy::POOL))),
         ("setting-house", Effect::Setting(house)),
+        ("setting-coin", Effect::Setting(Setting::Coin { outpoint: anchor, frozen: true })),
         ("distribute-shares", Effect::Distribute(distribute(Basis::Shares))),
         ("distribute-work", Effect::Distribute(distribute(Basis::Work(work)))),
         ("distribute-mixed", Effect::Distribute(distribute(basis))),
+        ("distribute-carried", Effect::Distribute(distribute(Basis::Carried(carried)))),
         ("budget", Effect::Budget(budget)),
         ("cancel", Effect::Cancel(ProposalId(Digest([0x11; 32])))),
         ("epoch", Effect::Epoch(Box::new(change))),
