@@ -57,14 +57,13 @@ impl Ledger {
         let ends = ends(view, &knowledge, knowledge.decisions.keys());
         let decided = |txid: Txid, _: &Transaction| ends.get(&txid).copied();
         let classifier = Classifier { view, knowledge: &knowledge, decided: &decided };
-        let entries = view.transactions.iter().map(|(txid, seen)| {
-            let entry = classifier.entry(*txid, seen);
-            ((entry.height.unwrap_or(PENDING), *txid), entry)
-        });
-        let entries: BTreeMap<_, _> = entries.collect();
-        let heights = Arc::new(entries.keys().map(|(height, txid)| (*txid, *height)).collect());
-        let (guild, markers, entries) = (view.guild(), OnceCell::new(), Arc::new(entries));
-        Self { guild, knowledge, markers, entries, heights }
+        let seen = view.transactions.iter();
+        let mut order: Vec<_> = seen.map(|(txid, seen)| ((place(seen.height), *txid), seen)).collect();
+        let heights = order.iter().map(|((height, txid), _)| (*txid, *height)).collect();
+        order.sort_unstable_by_key(|(key, _)| *key); // rather these than whole entries
+        let entries = order.into_iter().map(|(key, seen)| (key, classifier.entry(key.1, seen))).collect();
+        let (entries, heights) = (Arc::new(entries), Arc::new(heights));
+        Self { guild: view.guild(), knowledge, markers: OnceCell::new(), entries, heights }
     }
 
     /// Go on to another view of the same treasury: `touched` came, moved or went since
@@ -84,7 +83,7 @@ impl Ledger {
             }
         }
         for entry in new {
-            let height = entry.height.unwrap_or(PENDING);
+            let height = place(entry.height);
             heights.insert(entry.txid, height);
             entries.insert((height, entry.txid), entry);
         }
@@ -145,6 +144,13 @@ impl Ledger {
     pub fn balance(&self, account: Account, mempool: bool) -> i64 {
         let counted = self.entries().filter(|entry| mempool || entry.height.is_some());
         counted.map(|entry| entry.change(account)).sum()
+    }
+}
+
+const fn place(height: Option<Height>) -> Height {
+    match height {
+        Some(height) => height,
+        None => PENDING,
     }
 }
 

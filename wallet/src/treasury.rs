@@ -6,6 +6,7 @@
 
 mod change;
 mod follow;
+mod scripts;
 mod seals;
 mod source;
 
@@ -92,8 +93,12 @@ impl Treasury {
     pub fn create(charter: &Charter, key: GroupKey) -> Result<Self, TreasuryError> {
         let params = Wallet::create_from_two_path_descriptor(descriptor(charter, key));
         let params = params.network(charter.network).lookahead(LOOKAHEAD);
-        let wallet = params.create_wallet_no_persist().map_err(TreasuryError::Descriptor)?;
-        Self::revealed(wallet, charter, key)
+        let mut wallet = params.create_wallet_no_persist().map_err(TreasuryError::Descriptor)?;
+        let staged = ChangeSet::from(wallet.take_staged().unwrap_or_default());
+        let mut treasury = Self::load(charter, key, staged.clone())?;
+        let scripts = std::mem::replace(&mut treasury.staged, staged);
+        treasury.staged.merge(scripts);
+        Ok(treasury)
     }
 
     /// The treasury as it was stored.
@@ -102,20 +107,20 @@ impl Treasury {
     ///
     /// [`TreasuryError::Empty`] or [`TreasuryError::Stored`]; the remedy is [`Treasury::create`] and a
     /// new walk along the chain.
-    pub fn load(charter: &Charter, key: GroupKey, stored: ChangeSet) -> Result<Self, TreasuryError> {
+    pub fn load(charter: &Charter, key: GroupKey, mut stored: ChangeSet) -> Result<Self, TreasuryError> {
+        let scripts = scripts::fill(&mut stored.wallet);
         let params = Wallet::load().two_path_descriptor(descriptor(charter, key));
-        let params = params.check_network(charter.network).lookahead(LOOKAHEAD);
+        let params = params.check_network(charter.network).lookahead(LOOKAHEAD).use_spk_cache(true);
         let wallet = params.load_wallet_no_persist(stored.wallet).map_err(TreasuryError::Stored)?;
-        let mut treasury = Self::revealed(wallet.ok_or(TreasuryError::Empty)?, charter, key)?;
+        let mut treasury = Self::of(wallet.ok_or(TreasuryError::Empty)?, charter, key)?;
+        treasury.staged.merge(scripts.into());
         treasury.view.first = Arc::new(stored.first.unwrap_or_default());
         Ok(treasury)
     }
 
-    fn revealed(mut wallet: Wallet, charter: &Charter, key: GroupKey) -> Result<Self, TreasuryError> {
+    fn of(wallet: Wallet, charter: &Charter, key: GroupKey) -> Result<Self, TreasuryError> {
         let seal = SealKey::of(charter, key)?;
         let [_, change] = CHANGE;
-        drop(wallet.reveal_addresses_to(KeychainKind::External, ADDRESSES - 1));
-        drop(wallet.reveal_addresses_to(KeychainKind::Internal, change));
         let change_script = wallet.peek_address(KeychainKind::Internal, change).address.script_pubkey();
         let mut treasury = Self {
             view: View::new(charter.id(), wallet.latest_checkpoint().block_id(), change_script),

@@ -35,7 +35,7 @@ fn a_treasury_comes_back_as_it_was() {
         assert_eq!(loaded.tip(), bench.treasury.tip());
         assert_eq!(loaded.balance(), bench.treasury.balance());
         assert_eq!(loaded.view().coins, bench.view().coins);
-        assert!(loaded.take_staged().is_none(), "nothing new");
+        assert_eq!(loaded.take_staged(), None, "nothing new");
     }
 }
 

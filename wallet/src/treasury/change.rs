@@ -28,7 +28,8 @@ impl ChangeSet {
 }
 
 impl From<bdk_wallet::ChangeSet> for ChangeSet {
-    fn from(wallet: bdk_wallet::ChangeSet) -> Self {
+    fn from(mut wallet: bdk_wallet::ChangeSet) -> Self {
+        wallet.indexer.spk_cache.retain(|_, scripts| !scripts.is_empty()); // BDK names keychains without news
         Self { wallet, first: None }
     }
 }

@@ -17,7 +17,6 @@ use bitcoin::{Amount, Block, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use crdt::limits::LEAST_COIN_SAT;
 use crdt::treasury::{GroupKey, seal_descriptor};
 use crdt::{Charter, Height};
-use std::collections::BTreeSet;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -227,22 +226,22 @@ impl Treasury {
 
     /// Note all of them.
     pub(super) fn note_all_seals(&mut self) {
-        let all: Vec<Arc<Transaction>> =
-            self.wallet.tx_graph().full_txs().map(|node: TxNode<'_, _, _>| node.tx).collect();
-        self.note_seals(all.iter());
+        let all = self.wallet.tx_graph().full_txs().map(|node: TxNode<'_, _, _>| node.tx);
+        self.seal_coins.extend(all.flat_map(|transaction| made_at(&self.seal.script, &transaction)));
     }
 
     fn note_seals<'a>(&mut self, transactions: impl Iterator<Item = &'a Arc<Transaction>>) {
-        let script = &self.seal.script;
-        let made = transactions.flat_map(|transaction| {
-            let pays = |(_, output): &(u32, &TxOut)| output.script_pubkey == *script;
-            let outputs = (0..).zip(&transaction.output).filter(pays).map(|(vout, _)| vout);
-            let txid: Option<Txid> = outputs.clone().next().map(|_| transaction.compute_txid());
-            outputs.filter_map(move |vout| Some(OutPoint { txid: txid?, vout })).collect::<Vec<_>>()
-        });
-        let made: BTreeSet<OutPoint> = made.collect();
+        let made = transactions.flat_map(|transaction| made_at(&self.seal.script, transaction));
         self.seal_coins.extend(made);
     }
+}
+
+/// The coins that a transaction makes at `script`.
+fn made_at(script: &ScriptBuf, transaction: &Transaction) -> Vec<OutPoint> {
+    let pays = |(_, output): &(u32, &TxOut)| output.script_pubkey == *script;
+    let outputs = (0..).zip(&transaction.output).filter(pays).map(|(vout, _)| vout);
+    let txid: Option<Txid> = outputs.clone().next().map(|_| transaction.compute_txid());
+    outputs.filter_map(|vout| Some(OutPoint { txid: txid?, vout })).collect()
 }
 
 #[cfg(test)]

@@ -35,12 +35,14 @@ impl View {
         }
     }
 
-    /// Add transactions, or tell of them that they are in another block now, with the coins they make. Those
-    /// that neither make nor spend one are not the treasury's.
+    /// Add transactions, or tell of them that they are in another block now, with the coins they make, in
+    /// the same order. Those that neither make nor spend one are not the treasury's.
     pub(crate) fn add(&mut self, made: Vec<Coin>, mut transactions: Vec<(Txid, Seen)>) {
         if transactions.is_empty() {
             return;
         }
+        let makers: Vec<Txid> = made.iter().map(|coin| coin.outpoint.txid).collect();
+        let mut makers = makers.into_iter().peekable();
         let coins = Arc::make_mut(&mut self.coins);
         if coins.is_empty() {
             *coins = made.into_iter().map(|coin| (coin.outpoint, coin)).collect();
@@ -50,7 +52,11 @@ impl View {
                 coins.insert(coin.outpoint, Coin { spent, ..coin });
             }
         }
-        transactions.retain(|(txid, seen)| mark_spent(coins, *txid, seen) || makes(coins, *txid));
+        transactions.retain(|(txid, seen)| {
+            let makes = makers.next_if_eq(txid).is_some();
+            while makers.next_if_eq(txid).is_some() {}
+            mark_spent(coins, *txid, seen) || makes
+        });
         let all = Arc::make_mut(&mut self.transactions);
         if all.is_empty() {
             *all = transactions.into_iter().collect();
@@ -82,12 +88,6 @@ fn mark_spent(coins: &mut BTreeMap<OutPoint, Coin>, txid: Txid, seen: &Seen) -> 
         }
     }
     spends
-}
-
-/// Whether one of the coins is made by this transaction.
-fn makes(coins: &BTreeMap<OutPoint, Coin>, txid: Txid) -> bool {
-    let [first, last] = [0, u32::MAX].map(|vout| OutPoint { txid, vout });
-    coins.range(first..=last).next().is_some()
 }
 
 /// BIP341: an annex apart, a key-path spend has one item, a script-path spend two or more.

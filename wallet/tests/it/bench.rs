@@ -1,10 +1,11 @@
 //! A real bitcoind, and a treasury that follows it.
 
-use bitcoin::{Address, Amount, Transaction};
+use bitcoin::{Address, Amount, OutPoint, Transaction, TxIn, TxOut};
 use crdt::Charter;
 use crdt::certificate::Certified;
 use crdt::governance::{Output, Spend};
 use regtest::{Keeper, Options, Provide, provide, to_stderr};
+use serde_json::json;
 use std::collections::BTreeSet;
 use wallet::chain::{Bitcoind, Follow};
 use wallet::testkit::Secret;
@@ -77,10 +78,40 @@ impl Bench {
 
     pub(crate) fn funded_with(extra: &[&str]) -> Self {
         let mut bench = Self::start_with(extra);
-        bench.reward(0, 2);
-        bench.reward(1, 1);
-        bench.mine(100);
+        bench.fund();
         bench
+    }
+
+    pub(crate) fn fund(&mut self) {
+        self.reward(0, 2);
+        self.reward(1, 1);
+        self.mine(100);
+    }
+
+    /// Mine a block that pays the treasury twice, the larger id first.
+    pub(crate) fn two_in_one_block(&mut self) {
+        let anyone = "raw(51)"; // OP_TRUE: no signature
+        let rpc = |method: &str, params: &[serde_json::Value]| self.node.rpc(method, params).unwrap();
+        let mined = rpc("generatetodescriptor", &[json!(101), json!(anyone)]);
+        let spend = |place: usize, index: u32| {
+            let block = rpc("getblock", &[mined[place].clone(), json!(1)]);
+            let txid = block["tx"][0].as_str().unwrap().parse().unwrap();
+            let output = TxOut {
+                value: Amount::from_sat(4_000_000_000),
+                script_pubkey: self.treasury.script([0, index]).unwrap(),
+            };
+            Transaction {
+                version: bitcoin::transaction::Version::TWO,
+                lock_time: bitcoin::absolute::LockTime::ZERO,
+                input: vec![TxIn { previous_output: OutPoint { txid, vout: 0 }, ..TxIn::default() }],
+                output: vec![output],
+            }
+        };
+        let mut both = [spend(0, 1), spend(1, 2)];
+        both.sort_by_key(|transaction| std::cmp::Reverse(transaction.compute_txid()));
+        let hex = both.each_ref().map(bitcoin::consensus::encode::serialize_hex);
+        rpc("generateblock", &[json!(anyone), json!(hex)]);
+        self.sync();
     }
 
     pub(crate) fn decide(&self, seed: u8, sat: u64, anchor: bitcoin::OutPoint) -> Certified<Spend> {

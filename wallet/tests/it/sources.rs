@@ -69,6 +69,8 @@ fn same(bench: &Bench, view: &View, source: &dyn Source) {
     assert_eq!(view.balance(), expected.balance(), "{}", source.name());
     assert_eq!((view.tip(), view.tip_hash()), (expected.tip(), expected.tip_hash()));
     assert_eq!(view.transactions().count(), expected.transactions().count(), "{}", source.name());
+    assert!(anchor::guild(&expected).is_some());
+    assert_eq!(anchor::guild(view), anchor::guild(&expected), "{}: the order within a block", source.name());
 }
 
 fn birth(bench: &Bench, height: u32) -> Birth {
@@ -156,7 +158,9 @@ fn block_filters_lead_to_the_same_coins_as_bitcoind() {
 
 #[test]
 fn an_electrum_server_leads_to_the_same_coins_as_bitcoind() {
-    let mut bench = Bench::funded_with(&["-txindex=1", "-txospenderindex=1"]);
+    let mut bench = Bench::start_with(&["-txindex=1", "-txospenderindex=1"]);
+    bench.two_in_one_block();
+    bench.fund();
     let Some(server) = electrumx::start(&bench.node) else { return };
     let birth = birth(&bench, 0);
     let url = server.url.clone();

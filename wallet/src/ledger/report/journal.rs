@@ -97,11 +97,12 @@ impl Book {
         let (mut opening, mut closing, mut last) = (0, 0, None);
         let (mut entries, mut pending) = (Vec::new(), Vec::new());
         for entry in self.ledger.entries() {
-            let change = entry.change(Account::Treasury);
-            match terms.period.when(entry) {
+            let when = terms.period.when(entry);
+            let change = if when == When::After { 0 } else { entry.change(Account::Treasury) };
+            match when {
                 When::Before => {
                     opening += change;
-                    last = Some(entry.day().to_string());
+                    last = Some(entry);
                 }
                 When::Within => entries.extend(self.written(entry, &valuer, terms.network)),
                 When::After if entry.height.is_none() && terms.period.to.is_none() => {
@@ -109,7 +110,7 @@ impl Book {
                 }
                 When::After => {}
             }
-            closing += if terms.period.when(entry) == When::After { 0 } else { change };
+            closing += change;
         }
         entries.sort_by(|one: &JournalEntry, two| one.date.cmp(&two.date)); // block times go back now and then
         let [from, to] = terms.bounds();
@@ -119,7 +120,10 @@ impl Book {
             to,
             height: self.view.tip(),
             opening_sat: opening,
-            opening_date: entries.first().map(|entry| entry.date.clone()).or(last),
+            opening_date: entries
+                .first()
+                .map(|entry| entry.date.clone())
+                .or_else(|| last.map(|entry| entry.day().to_string())),
             closing_sat: closing,
             currency,
             missing_prices: valuer.missing(),

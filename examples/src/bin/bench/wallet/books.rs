@@ -16,7 +16,7 @@ use wallet::testkit::long::Long;
 /// Transactions of the history.
 const COUNT: u32 = 100_000;
 /// Turns of what is timed.
-const TURNS: usize = 3;
+const TURNS: usize = 5;
 /// The period of the reports: one month.
 const MONTH: [&str; 2] = ["2022-06-01", "2022-06-30"];
 
