@@ -26,6 +26,7 @@ use crdt::{GuildId, Height, ProposalId};
 use knowledge::Markers;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 
 /// Where entries lie that are in no block.
@@ -57,12 +58,23 @@ impl Ledger {
         let ends = ends(view, &knowledge, knowledge.decisions.keys());
         let decided = |txid: Txid, _: &Transaction| ends.get(&txid).copied();
         let classifier = Classifier { view, knowledge: &knowledge, decided: &decided };
-        let seen = view.transactions.iter();
-        let mut order: Vec<_> = seen.map(|(txid, seen)| ((place(seen.height), *txid), seen)).collect();
-        let heights = order.iter().map(|((height, txid), _)| (*txid, *height)).collect();
-        order.sort_unstable_by_key(|(key, _)| *key); // rather these than whole entries
-        let entries = order.into_iter().map(|(key, seen)| (key, classifier.entry(key.1, seen))).collect();
-        let (entries, heights) = (Arc::new(entries), Arc::new(heights));
+        // in the order of ids, as coins are too: none of them is looked up
+        let mut coins = view.coins.values().peekable();
+        let entries = view.transactions.iter().map(|(txid, seen)| {
+            while coins.next_if(|coin| coin.outpoint.txid < *txid).is_some() {}
+            let made = iter::from_fn(|| coins.next_if(|coin| coin.outpoint.txid == *txid)).collect();
+            Some(classifier.entry(*txid, seen, made))
+        });
+        let mut entries: Vec<Option<Entry>> = entries.collect();
+        let heights = entries.iter().flatten().map(|entry| (entry.txid, place(entry.height))).collect();
+        let places = entries.iter().map(|entry| place(entry.as_ref().and_then(|entry| entry.height)));
+        let mut order: Vec<(Height, usize)> = places.zip(0..).collect();
+        order.sort_unstable(); // rather these than whole entries
+        let ordered = order.into_iter().filter_map(|(height, index)| {
+            let entry = entries.get_mut(index)?.take()?;
+            Some(((height, entry.txid), entry))
+        });
+        let (entries, heights) = (Arc::new(ordered.collect()), Arc::new(heights));
         Self { guild: view.guild(), knowledge, markers: OnceCell::new(), entries, heights }
     }
 
@@ -75,7 +87,8 @@ impl Ledger {
         let decided = |txid: Txid, transaction: &Transaction| self.decided(view, txid, transaction);
         let classifier = Classifier { view, knowledge: &self.knowledge, decided: &decided };
         let seen = touched.iter().filter_map(|txid| Some((*txid, view.transaction(txid)?)));
-        let new: Vec<Entry> = seen.map(|(txid, seen)| classifier.entry(txid, seen)).collect();
+        let made = |txid| view.made_by(txid).collect();
+        let new: Vec<Entry> = seen.map(|(txid, seen)| classifier.entry(txid, seen, made(txid))).collect();
         let (entries, heights) = (Arc::make_mut(&mut self.entries), Arc::make_mut(&mut self.heights));
         for txid in touched {
             if let Some(height) = heights.remove(txid) {

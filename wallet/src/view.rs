@@ -153,6 +153,12 @@ impl View {
         self.coins.get(outpoint)
     }
 
+    /// The coins that a transaction makes, in the order of its outputs.
+    pub(crate) fn made_by(&self, txid: Txid) -> impl Iterator<Item = &Coin> {
+        let [first, last] = [0, u32::MAX].map(|vout| OutPoint { txid, vout });
+        self.coins.range(first..=last).map(|(_, coin)| coin)
+    }
+
     /// The coins that nothing we know of spends, in the order of their names.
     pub fn unspent(&self) -> impl Iterator<Item = &Coin> {
         self.coins.values().filter(|coin| coin.spent.is_none())

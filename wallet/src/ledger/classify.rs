@@ -29,18 +29,15 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(view: &'a View, txid: Txid, transaction: &'a Transaction) -> Self {
+    /// `ours`: the coins that it makes, in the order of its outputs.
+    fn new(view: &'a View, txid: Txid, transaction: &'a Transaction, ours: Vec<&'a Coin>) -> Self {
         let spent = transaction.input.iter().filter_map(|input| view.coin(&input.previous_output)).collect();
-        let mut parts = Self { txid, transaction, spent, ours: Vec::new(), external: Vec::new() };
-        for (vout, output) in (0..).zip(&transaction.output) {
-            let taproot = output.script_pubkey.is_p2tr(); // as everything of the treasury
-            match view.coin(&OutPoint { txid, vout }).filter(|_| taproot) {
-                Some(coin) => parts.ours.push(coin),
-                None if output.value > Amount::ZERO => parts.external.push((vout, output)),
-                None => {}
-            }
-        }
-        parts
+        let mut made = ours.iter().peekable();
+        let external = (0..).zip(&transaction.output).filter(|(vout, output)| {
+            made.next_if(|coin| coin.outpoint.vout == *vout).is_none() && output.value > Amount::ZERO
+        });
+        let external = external.collect();
+        Self { txid, transaction, spent, ours, external }
     }
 
     /// Whether nothing else is spent: only then is the fee known.
@@ -54,12 +51,15 @@ impl<'a> Parts<'a> {
 }
 
 impl Classifier<'_> {
-    pub(super) fn entry(&self, txid: Txid, seen: &Seen) -> Entry {
-        let parts = Parts::new(self.view, txid, &seen.transaction);
+    /// The entry of a transaction that makes these coins.
+    pub(super) fn entry(&self, txid: Txid, seen: &Seen, made: Vec<&Coin>) -> Entry {
+        let parts = Parts::new(self.view, txid, &seen.transaction, made);
         let kind = self.kind(&parts);
         let (postings, corrections) =
             if parts.spent.is_empty() { self.incoming(&parts) } else { self.outgoing(&parts, kind) };
-        Entry { txid, height: seen.height, time: seen.time, kind, postings, corrections }
+        let first = postings.first().filter(|posting| posting.account == Account::Treasury);
+        let treasury = first.map_or(0, |posting| posting.sat);
+        Entry { txid, height: seen.height, time: seen.time, kind, treasury, postings, corrections }
     }
 
     fn kind(&self, parts: &Parts<'_>) -> Kind {

@@ -20,6 +20,9 @@ pub struct Entry {
     pub time: u64,
     /// What it is.
     pub kind: Kind,
+    /// Satoshis that it added to the treasury, or took from it if negative: one of its postings, for the sums
+    /// that go over all entries.
+    pub treasury: i64,
     /// What it moved. Sums to zero.
     pub postings: Vec<Posting>,
     /// What members moved from one account to another afterwards, by a label. Sums to zero.

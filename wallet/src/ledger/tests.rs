@@ -37,6 +37,7 @@ fn decided(all: &[(&Certified<Spend>, Option<Category>)]) -> BTreeMap<ProposalId
 fn ledger(bench: &Bench, knowledge: &Knowledge) -> Ledger {
     let ledger = Ledger::of(&bench.view(), Arc::new(knowledge.clone()));
     for entry in ledger.entries() {
+        assert_eq!(entry.treasury, entry.change(Account::Treasury), "{entry:?}");
         for postings in [&entry.postings, &entry.corrections] {
             assert_eq!(postings.iter().map(|posting| posting.sat).sum::<i64>(), 0, "{entry:?}");
         }

@@ -94,8 +94,8 @@ impl Bench {
         let rpc = |method: &str, params: &[serde_json::Value]| self.node.rpc(method, params).unwrap();
         let mined = rpc("generatetodescriptor", &[json!(101), json!(anyone)]);
         let spend = |place: usize, index: u32| {
-            let block = rpc("getblock", &[mined[place].clone(), json!(1)]);
-            let txid = block["tx"][0].as_str().unwrap().parse().unwrap();
+            let block = rpc("getblock", &[mined.get(place).unwrap().clone(), json!(1)]);
+            let txid = block.pointer("/tx/0").unwrap().as_str().unwrap().parse().unwrap();
             let output = TxOut {
                 value: Amount::from_sat(4_000_000_000),
                 script_pubkey: self.treasury.script([0, index]).unwrap(),

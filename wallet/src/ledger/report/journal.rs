@@ -1,7 +1,7 @@
 //! The books of a period, entry by entry, with names written out: what exports are made from.
 
 use super::{Book, OfDay, Terms, Valuer, value};
-use crate::ledger::{Account, Entry, Kind, Posting, When};
+use crate::ledger::{Entry, Kind, Posting, When};
 use bitcoin::{Network, OutPoint};
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,7 @@ impl Book {
         let (mut entries, mut pending) = (Vec::new(), Vec::new());
         for entry in self.ledger.entries() {
             let when = terms.period.when(entry);
-            let change = if when == When::After { 0 } else { entry.change(Account::Treasury) };
+            let change = if when == When::After { 0 } else { entry.treasury };
             match when {
                 When::Before => {
                     opening += change;

@@ -58,7 +58,7 @@ impl Book {
         let (mut opening, mut closing) = (0, 0);
         for entry in self.ledger.entries() {
             let when = terms.period.when(entry);
-            let change = if when == When::After { 0 } else { entry.change(Account::Treasury) };
+            let change = if when == When::After { 0 } else { entry.treasury };
             opening += if when == When::Before { change } else { 0 };
             closing += change;
             if when != When::Within {
