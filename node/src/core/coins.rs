@@ -15,6 +15,7 @@ use wallet::{Coin, Treasury, View, address, recovery};
 
 impl Node {
     pub(super) fn on_treasury(&mut self, command: TreasuryCommand) -> Outcome<Answer> {
+        self.open_treasury_when_ready(); // the key may have become usable since the last tick
         let answer = match command {
             TreasuryCommand::Address(query) => TreasuryAnswer::Address(self.deposit_address(&query)?),
             TreasuryCommand::Coins => TreasuryAnswer::Coins(self.coins()?),
