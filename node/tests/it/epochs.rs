@@ -134,6 +134,36 @@ fn mine_waiting(bus: &mut Bus) -> Vec<Transaction> {
 }
 
 #[test]
+fn f16_dust_to_the_seals_address_is_no_seal_and_the_first_that_is_one_stays() {
+    let mut bus = Bus::with_guests(4, 5);
+    bus.chatty = true;
+    bus.run(WHILE);
+    let deposit = deposit_script(&mut bus, 0);
+    let seal = script(&epoch(&mut bus, 0).seal.address.unwrap());
+    // a stranger pays both addresses dust, before the guild has anything
+    let dust = crdt::limits::LEAST_COIN_SAT - 1;
+    bus.mine(
+        vec![coin(0xd1, deposit, 330), coin(0xd2, seal.clone(), 330), coin(0xd3, seal.clone(), dust)],
+        7,
+    );
+    for node in 0..4 {
+        let shown = epoch(&mut bus, node);
+        assert_eq!((shown.seal.outpoint, shown.seal.amount_sat), (None, None), "node {node}");
+        assert!(shown.seal.address.is_some(), "whoever pays enough still makes it");
+    }
+    let first = coin(0x01, seal.clone(), SEAL);
+    bus.mine(vec![first.clone()], 3);
+    // a larger one, later, is not it; nor does more dust change anything
+    bus.mine(vec![coin(0x02, seal.clone(), 10 * SEAL), coin(0xd4, seal, dust)], 7);
+    let expected = OutPoint { txid: first.compute_txid(), vout: 0 }.to_string();
+    for node in 0..4 {
+        let shown = epoch(&mut bus, node);
+        assert_eq!(shown.seal.outpoint.as_ref(), Some(&expected), "node {node}");
+        assert_eq!(shown.seal.amount_sat, Some(SEAL));
+    }
+}
+
+#[test]
 fn a_member_joins_another_leaves_and_the_coins_follow() {
     let mut bus = guild();
     let change = erin_for_dave(&bus);
