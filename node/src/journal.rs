@@ -145,6 +145,11 @@ impl Journal {
     }
 }
 
+/// What no crash leaves behind.
+#[derive(Debug, thiserror::Error)]
+#[error("a record in the middle of it is damaged")]
+pub(crate) struct Damaged;
+
 /// A record as it lies in a file: its length, its CRC-32, itself.
 pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
     let len = u32::try_from(payload.len()).expect("records are far below 4 GiB");
@@ -155,7 +160,8 @@ pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
 fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     let mut records = Vec::new();
     let mut rest = bytes;
-    while let Some((payload, after)) = frame(rest, RECORD_MAX)? {
+    let damaged = |damage| Failure::because("cannot read the journal", damage);
+    while let Some((payload, after)) = frame(rest, RECORD_MAX).map_err(damaged)? {
         let record = postcard::from_bytes(payload).map_err(|_| {
             Failure::because("cannot read the journal", "it holds a record of another version")
         })?;
@@ -167,7 +173,7 @@ fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
 
 /// The next payload, of at most `longest` bytes, and what follows it; none at the end or where a crash tore the last record. Damage with
 /// whole records behind it is no crash: what we once promised is gone, and we must not go on as if not.
-pub(crate) fn frame(bytes: &[u8], longest: usize) -> Outcome<Option<(&[u8], &[u8])>> {
+pub(crate) fn frame(bytes: &[u8], longest: usize) -> Result<Option<(&[u8], &[u8])>, Damaged> {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let Some((crc, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
@@ -178,7 +184,7 @@ pub(crate) fn frame(bytes: &[u8], longest: usize) -> Outcome<Option<(&[u8], &[u8
     if rest.is_empty() || bytes.iter().all(|byte| *byte == 0) {
         return Ok(None); // the last record, or a tail the file system never wrote
     }
-    Err(Failure::because("cannot read the journal", "a record in the middle of it is damaged"))
+    Err(Damaged)
 }
 
 #[cfg(test)]

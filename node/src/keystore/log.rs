@@ -51,7 +51,7 @@ impl Keystore {
         };
         let bytes = home::read(&path)?;
         let (mut rest, mut records) = (&bytes[..], Vec::new());
-        while let Some((sealed, after)) = frame(rest, RECORD_MAX)? {
+        while let Some((sealed, after)) = frame(rest, RECORD_MAX).map_err(|error| fail(&error))? {
             let opened = self.sealing.open(&purpose(name, records.len()), sealed);
             records.push(opened.map_err(|error| fail(&error))?);
             rest = after;
