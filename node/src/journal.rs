@@ -171,9 +171,12 @@ fn parse(bytes: &[u8]) -> Outcome<(Vec<Record>, u64)> {
     Ok((records, (bytes.len() - rest.len()) as u64))
 }
 
-/// The next payload, of at most `longest` bytes, and what follows it; none at the end or where a crash tore the last record. Damage with
-/// whole records behind it is no crash: what we once promised is gone, and we must not go on as if not.
-pub(crate) fn frame(bytes: &[u8], longest: usize) -> Result<Option<(&[u8], &[u8])>, Damaged> {
+/// A payload and what follows it.
+type Framed<'a> = (&'a [u8], &'a [u8]);
+
+/// The next payload, of at most `longest` bytes, and what follows it; none at the end or where a crash tore the
+/// last record. Damage with whole records behind it is no crash: what we once promised is gone, and we must not go on as if not.
+pub(crate) fn frame(bytes: &[u8], longest: usize) -> Result<Option<Framed<'_>>, Damaged> {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
     let Some((crc, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
     let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
