@@ -61,7 +61,7 @@ pub(crate) fn deliver(
 ) -> Result<Sender<Box<Proof>>, Error> {
     let (sender, mut receiver) = channel(QUEUE);
     let waiting = left_over(&dir)?;
-    let next = waiting.back().and_then(|name| number(name)).map_or(0, |last| last + 1);
+    let next = waiting.back().map_or(0, |last| number(last) + 1);
     let mut spool = Spool { dir, maker, node, shared, waiting, next, rest: 0 };
     spool.shared.receipts(spool.waiting.len());
     thread::spawn(move || while spool.step(&mut receiver) {});
@@ -73,16 +73,16 @@ fn left_over(dir: &Path) -> Result<VecDeque<String>, Error> {
     let entries = fs::read_dir(dir).map_err(Error::file(dir))?;
     let names = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().to_str()?.strip_suffix(".receipt")?.to_owned();
-        Some((number(&name)?, name))
+        Some((number(&name), name))
     });
     let mut kept: Vec<(u64, String)> = names.collect();
     kept.sort_unstable();
     Ok(kept.into_iter().map(|(_, name)| name).collect())
 }
 
-/// Of the file `<number>-<hash>`.
-fn number(name: &str) -> Option<u64> {
-    name.split_once('-')?.0.parse().ok()
+/// Of the file `<number>-<hash>`; 0 for one of before there were numbers.
+fn number(name: &str) -> u64 {
+    name.split_once('-').and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
 }
 
 impl Spool {
